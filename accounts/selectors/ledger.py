@@ -1,0 +1,149 @@
+"""Questions to the ledger: which accounts, and how much is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import connection
+
+from accounts.core.chart import LINES, Book, Kind, Owner
+from accounts.core.errors import AccountsRefusal
+from accounts.core.posting import IntArray
+
+
+class AccountMissing(AccountsRefusal):
+    """An account that was never opened."""
+
+    code = "ACCOUNT_MISSING"
+
+
+def account_ids(kind: Kind, owner_ids: IntArray) -> IntArray:
+    """Ids of the accounts of one kind, in the order of their owners; one statement.
+
+    Raises:
+        AccountMissing: an owner without such an account.
+    """
+    owners, places = np.unique(owner_ids, return_inverse=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT owner_id, id FROM accounts_account"
+            " WHERE kind = %s AND stripe = 0 AND owner_id = ANY (%s) ORDER BY owner_id",
+            [str(kind), owners.tolist()],
+        )
+        rows = cursor.fetchall()
+    if len(rows) != len(owners):
+        raise AccountMissing(f"There is no {kind} account for one of the owners.")
+    ids = np.array([row[1] for row in rows], dtype=np.int64)
+    found: IntArray = ids[places]
+    return found
+
+
+def platform_accounts(kind: Kind, count: int) -> IntArray:
+    """Accounts of a platform kind for ``count`` transfers, spread over its stripes; shape (count,).
+
+    Spreading keeps one hot row from making unrelated members wait for each other.
+    """
+    if LINES[kind].owner is not Owner.PLATFORM:
+        raise AccountMissing(f"{kind} is not an account of the platform.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM accounts_account WHERE kind = %s ORDER BY stripe", [str(kind)]
+        )
+        stripes = np.array([row[0] for row in cursor.fetchall()], dtype=np.int64)
+    # The process's backend decides where it begins, so that single posts spread as well.
+    spread: IntArray = stripes[(np.arange(count) + _backend()) % len(stripes)]
+    return spread
+
+
+def _backend() -> int:
+    connection.ensure_connection()
+    return int(connection.connection.info.backend_pid)
+
+
+@dataclass(frozen=True)
+class Balances:
+    """What one member has, in pence."""
+
+    cash: int
+    on_offer: int
+    matched: int
+    on_its_way: int
+
+
+def member_balances(member_id: int) -> Balances:
+    """Stored balances of one member; one statement, whatever the history's length."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT kind, balance FROM accounts_account WHERE owner_id = %s AND kind = ANY (%s)",
+            [member_id, [str(k) for k in LINES if LINES[k].owner is Owner.MEMBER]],
+        )
+        found = dict(cursor.fetchall())
+    return Balances(
+        cash=found.get(Kind.CASH, 0),
+        on_offer=found.get(Kind.ON_OFFER, 0),
+        matched=found.get(Kind.MATCHED, 0),
+        on_its_way=found.get(Kind.ON_ITS_WAY, 0),
+    )
+
+
+def totals_by_kind() -> dict[Kind, int]:
+    """Sum of the stored balances of each kind of account, in pence."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT kind, sum(balance)::bigint FROM accounts_account GROUP BY kind")
+        return {Kind(kind): int(total) for kind, total in cursor.fetchall()}
+
+
+@dataclass(frozen=True)
+class BookCheck:
+    """The outcome of re-deriving the whole book.
+
+    Attributes:
+        book_sums: credits less debits over all stored balances of each book; 0 when in balance.
+        wrong_accounts: accounts whose stored balance differs from the re-derived one.
+        accounts: how many were compared.
+        transfers: how many transfers there are.
+    """
+
+    book_sums: dict[Book, int]
+    wrong_accounts: tuple[int, ...]
+    accounts: int
+    transfers: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found wrong."""
+        return not self.wrong_accounts and not any(self.book_sums.values())
+
+
+def check_book() -> BookCheck:
+    """Re-derive every balance from the transfers and compare it with the stored one.
+
+    Trusts nothing but the transfers: side and floor play no part other than the sign.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT book, sum(side * balance)::bigint FROM accounts_account GROUP BY book"
+        )
+        sums = {Book(book): int(total) for book, total in cursor.fetchall()}
+        cursor.execute(
+            "WITH legs AS (SELECT credit_id AS id, book, amount FROM accounts_transfer"
+            " UNION ALL SELECT debit_id, book, -amount FROM accounts_transfer),"
+            " derived AS (SELECT id, book, sum(amount) AS net FROM legs GROUP BY id, book)"
+            " SELECT coalesce(a.id, d.id) FROM accounts_account AS a"
+            " FULL JOIN derived AS d ON d.id = a.id AND d.book = a.book"
+            " WHERE a.side * coalesce(d.net, 0) IS DISTINCT FROM a.balance ORDER BY 1"
+        )
+        wrong = tuple(int(row[0]) for row in cursor.fetchall())
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM accounts_account),"
+            " (SELECT count(*) FROM accounts_transfer)"
+        )
+        accounts, transfers = cursor.fetchone()
+    return BookCheck(sums, wrong, int(accounts), int(transfers))
+
+
+def kinds_of(owner: Owner) -> Sequence[Kind]:
+    """The kinds of account that an owner of this sort has."""
+    return [line.kind for line in LINES.values() if line.owner is owner]

@@ -1,0 +1,139 @@
+"""Money in from the bank and out to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from django.db import transaction
+
+from accounts.core.chart import Book, Kind
+from accounts.core.errors import AmountRefused
+from accounts.core.money import LARGEST_PENCE
+from accounts.core.posting import EntryDraft, EntryKind, IntArray, Leg, posting
+from accounts.selectors.ledger import account_ids, platform_accounts
+from accounts.services.posting import Posted, post
+
+
+@dataclass(frozen=True)
+class CashMovement:
+    """One member's money in or out.
+
+    Attributes:
+        member_id: whose.
+        amount: pence, above zero.
+        key: idempotency key, unique within the operation.
+    """
+
+    member_id: int
+    amount: int
+    key: str
+
+
+def deposit(*, movements: Sequence[CashMovement], on: date, actor: str) -> Posted:
+    """Money that arrived at the bank becomes members' cash.
+
+    Args:
+        movements: any number; a fixed number of statements.
+        on: business date of the bank's booking.
+        actor: who says so, such as ``statement:2016-04-01``.
+
+    Raises:
+        AmountRefused, AccountMissing, IdempotencyConflict.
+    """
+    with transaction.atomic():
+        members, amounts = _columns(movements)
+        return post(
+            posting(
+                _entries(movements, EntryKind.DEPOSIT, on, actor),
+                [
+                    Leg(
+                        np.arange(len(movements)),
+                        debit=platform_accounts(Kind.CLIENT_BANK, len(movements)),
+                        credit=account_ids(Kind.CASH, members),
+                        amount=amounts,
+                        book=Book.CASH,
+                    )
+                ],
+            )
+        )
+
+
+def send_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: str) -> Posted:
+    """Members' cash is set aside and sent to the bank; it is theirs until the bank confirms.
+
+    Raises:
+        NotEnoughMoney: more than a member has in cash.
+        AmountRefused, AccountMissing, IdempotencyConflict.
+    """
+    with transaction.atomic():
+        members, amounts = _columns(movements)
+        return post(
+            posting(
+                _entries(movements, EntryKind.WITHDRAWAL_SENT, on, actor),
+                [
+                    Leg(
+                        np.arange(len(movements)),
+                        debit=account_ids(Kind.CASH, members),
+                        credit=account_ids(Kind.ON_ITS_WAY, members),
+                        amount=amounts,
+                        book=Book.CASH,
+                    )
+                ],
+            )
+        )
+
+
+def confirm_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: str) -> Posted:
+    """The bank has paid out what was on its way.
+
+    Raises:
+        NotEnoughMoney: more than is on its way.
+        AmountRefused, AccountMissing, IdempotencyConflict.
+    """
+    with transaction.atomic():
+        members, amounts = _columns(movements)
+        return post(
+            posting(
+                _entries(movements, EntryKind.WITHDRAWAL_CONFIRMED, on, actor),
+                [
+                    Leg(
+                        np.arange(len(movements)),
+                        debit=account_ids(Kind.ON_ITS_WAY, members),
+                        credit=platform_accounts(Kind.CLIENT_BANK, len(movements)),
+                        amount=amounts,
+                        book=Book.CASH,
+                    )
+                ],
+            )
+        )
+
+
+def _columns(movements: Sequence[CashMovement]) -> tuple[IntArray, IntArray]:
+    for movement in movements:
+        if not 0 < movement.amount <= LARGEST_PENCE:
+            raise AmountRefused(
+                "An amount of money in or out is a whole number of pence above zero.",
+                field="amount",
+            )
+    return (
+        np.array([m.member_id for m in movements], dtype=np.int64),
+        np.array([m.amount for m in movements], dtype=np.int64),
+    )
+
+
+def _entries(
+    movements: Sequence[CashMovement], kind: EntryKind, on: date, actor: str
+) -> list[EntryDraft]:
+    return [
+        EntryDraft(
+            kind=kind,
+            key=f"{kind}/{m.key}",
+            effective_on=on,
+            actor=actor,
+            reference=f"member:{m.member_id}",
+        )
+        for m in movements
+    ]

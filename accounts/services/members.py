@@ -1,0 +1,25 @@
+"""Taking members in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from django.db import transaction
+
+from accounts.core.chart import MEMBER_KINDS
+from accounts.models import Member
+from accounts.services.opening import open_accounts
+
+
+def enrol_members(*, members: Sequence[Member]) -> list[Member]:
+    """Store new members and open their accounts in the ledger: two statements for any number.
+
+    Raises:
+        django.db.IntegrityError: an e-mail address that is taken.
+    """
+    with transaction.atomic():
+        stored = Member.objects.bulk_create(members)
+        holders = [m.pk for m in stored if m.is_borrower or m.is_lender]
+        open_accounts(kinds=MEMBER_KINDS, owner_ids=np.array(holders, dtype=np.int64))
+    return stored
