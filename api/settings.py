@@ -5,6 +5,7 @@ Without ``DATABASE_URL`` an embedded PostgreSQL starts by itself (``docs/operati
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -99,6 +100,9 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
+
+# Key of the loan book's pseudonyms: kept apart, so that signing and pseudonyms don't share one.
+LOAN_BOOK_SECRET = hashlib.sha256(b"loan book|" + SECRET_KEY.encode()).digest()
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

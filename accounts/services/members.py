@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from django.db import transaction
@@ -23,3 +23,16 @@ def enrol_members(*, members: Sequence[Member]) -> list[Member]:
         holders = [m.pk for m in stored if m.is_borrower or m.is_lender]
         open_accounts(kinds=MEMBER_KINDS, owner_ids=np.array(holders, dtype=np.int64))
     return stored
+
+
+def set_passwords(*, passwords: Mapping[int, str]) -> None:
+    """Let members sign in with these passwords, by member id.
+
+    Raises:
+        Member.DoesNotExist: an id that is nobody's.
+    """
+    with transaction.atomic():
+        members = [Member.objects.get(pk=key) for key in passwords]
+        for member in members:
+            member.set_password(passwords[member.pk])
+        Member.objects.bulk_update(members, ["password"])

@@ -1,0 +1,187 @@
+"""``manage.py demo``: the main job on real borrowers, end to end, from an empty database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from accounts.models import Member
+from accounts.services.members import set_passwords
+from api.database import embedded
+from api.demo import plots, report, run
+from marketplace.selectors.audit import audit
+from marketplace.selectors.loan_book import loan_book_csv
+from marketplace.selectors.markets import list_markets
+from marketplace.selectors.order_book import load_order_book
+from marketplace.selectors.returns import band_names, returns_by_band, returns_by_lender
+from marketplace.selectors.spread import idle, loans_by_state, spread
+from risk.selectors.model_versions import training_report
+from risk.selectors.rate_tables import current_rate_table
+
+STEPS: tuple[tuple[str, Callable[[run.Demo, run.Progress], None]], ...] = (
+    ("Load the real loans", run.load_past),
+    ("Fit and judge the scorecard", run.train),
+    ("Lenders pay in and place offers", run.enrol),
+    ("Real applicants are assessed and listed", run.borrow),
+    ("Match listings with offers", run.match),
+    ("Pay out", run.pay_borrowers),
+    ("Collect and spread 24 months", run.service),
+)
+
+
+class Command(BaseCommand):
+    help = "Runs the main job on real input, reports, audits, and serves what it made."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-serve", action="store_true", help="end after the audit")
+        parser.add_argument(
+            "--wipe", action="store_true", help="empty the database of DATABASE_URL first"
+        )
+        parser.add_argument("--output", default="var/demo", help="folder of plots and loan book")
+        parser.add_argument("--address", default="127.0.0.1:8000", help="where to serve")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(width=None if sys.stdout.isatty() else 140)
+        output = Path(options["output"])
+        output.mkdir(parents=True, exist_ok=True)
+        console.print("[bold]Tenner's main job.[/] It starts again from an empty database.")
+        demo, times = run.Demo(), {}
+        self._bar(console, times, "Empty the database", lambda _: _start_empty(options["wipe"]))
+        for title, step in STEPS:
+            if step is run.match:
+                depth = plots.order_book_depth(
+                    load_order_book(), list_markets(), output / "order-book-depth.png"
+                )
+            self._bar(console, times, title, lambda tell, step=step: step(demo, tell))
+        pictures = [depth]
+        self._bar(
+            console, times, "Report", lambda _: pictures.extend(_report(console, demo, output))
+        )
+        findings = []
+        self._bar(console, times, "Audit", lambda _: findings.extend(audit()))
+        report.show_audit(console, findings)
+        report.show_times(console, times)
+        for path in pictures:
+            console.print(f"Picture: {path}", highlight=False)
+        if not all(finding.holds for finding in findings):
+            raise CommandError("The audit failed: see the table above.", returncode=1)
+        if not options["no_serve"]:
+            _serve(console, demo, options["address"])
+
+    def _bar(
+        self,
+        console: Console,
+        times: dict[str, float],
+        title: str,
+        work: Callable[[run.Progress], Any],
+    ) -> None:
+        """Run one step under a progress bar, and keep what it took."""
+        began = time.perf_counter()
+        with Progress(
+            TextColumn("{task.description:<42}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        ) as progress:
+            task = progress.add_task(title, total=None)
+
+            def tell(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+
+            work(tell)
+            known = progress.tasks[0].total or 1
+            progress.update(task, completed=known, total=known)
+        times[title] = time.perf_counter() - began
+
+
+def _start_empty(wipe: bool) -> None:
+    """A new, migrated database. One that is not ours alone is only emptied when told to."""
+    connections.close_all()
+    if os.environ.get("DATABASE_URL"):
+        _empty_external(wipe)
+    else:
+        embedded.reset_database(os.environ)
+    call_command("migrate", verbosity=0)
+    connections["owner"].close()
+
+
+def _empty_external(wipe: bool) -> None:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        if cursor.fetchone()[0] and not wipe:
+            raise CommandError(
+                "The database of DATABASE_URL is not empty. The demo would empty it: "
+                "say --wipe if that is what you want.",
+                returncode=2,
+            )
+        cursor.execute("DROP SCHEMA public CASCADE")
+        cursor.execute("CREATE SCHEMA public")
+
+
+def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:
+    """Print the tables, save the pictures and the loan book."""
+    if demo.model is None or demo.last_day is None:
+        raise RuntimeError("the demo did not run to its end")
+    training = training_report(model_version=demo.model)
+    report.show_model(console, training)
+    report.show_rates(console, current_rate_table())
+    report.show_market(console, demo, spread(), idle())
+    by_band, names = returns_by_band(demo.last_day), band_names()
+    report.show_returns(console, by_band, names, loans_by_state())
+    book = output / f"loan-book-{demo.last_day}.csv"
+    with book.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(loan_book_csv(demo.last_day, secret=settings.LOAN_BOOK_SECRET))
+    console.print(f"Loan book: {book}", highlight=False)
+    return [
+        plots.earned_and_told(returns_by_lender(demo.last_day), output / "earned-and-told.png"),
+        plots.bands_earned(by_band, names, output / "returns-by-band.png"),
+        plots.calibration(training.by_band or (), output / "calibration.png"),
+    ]
+
+
+def _serve(console: Console, demo: run.Demo, address: str) -> None:
+    """Serve what the demo made, in this process's place, on the demo's last day."""
+    people = {
+        "lender": demo.lenders[0],
+        "borrower": _first_with_a_loan(demo.borrowers),
+        **{member.role.replace("_", " "): member for member in demo.staff},
+    }
+    passwords = {who: secrets.token_urlsafe(9) for who in people}
+    set_passwords(passwords={people[who].pk: password for who, password in passwords.items()})
+    console.print(f"\n[bold]Serving on http://{address}/[/]  (Ctrl-C ends it)", highlight=False)
+    for path, what in (
+        ("/", "start page"),
+        ("/graphiql/", "GraphiQL, on our own files"),
+        ("/graphql/", "GraphQL"),
+        ("/api/loan-book", "the loan book, for the auditor"),
+    ):
+        console.print(f"  http://{address}{path}  {what}", highlight=False)
+    for who, member in people.items():
+        console.print(
+            f"  sign in as {who}: {member.email} / {passwords[who]}", highlight=False, markup=False
+        )
+    connections.close_all()
+    environment = {**os.environ, "TENNER_BUSINESS_DATE": str(demo.last_day)}
+    sys.stdout.flush()
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "gunicorn", "api.wsgi", "--bind", address, "--workers", "2"],
+        environment,
+    )
+
+
+def _first_with_a_loan(borrowers: list[Member]) -> Member:
+    return next(member for member in borrowers if member.loans.exists())

@@ -1,0 +1,142 @@
+"""The rules that the database keeps for loans, parts and distributions: see docs/servicing.md.
+
+Parts and distributions are written in bulk, so their rules are checked a statement at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import migrations
+from psycopg import sql
+
+PARTS_MAKE_THE_LOAN = """
+CREATE FUNCTION public.marketplace_check_parts() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE wrong bigint;
+BEGIN
+    SELECT w.loan_id INTO wrong FROM (
+        SELECT n.loan_id FROM (SELECT DISTINCT loan_id FROM written) AS n
+        JOIN public.marketplace_part AS p ON p.loan_id = n.loan_id
+        JOIN public.marketplace_loan AS l ON l.id = n.loan_id
+        GROUP BY n.loan_id, l.amount, l.borrower_id
+        HAVING sum(p.size) <> l.amount OR bool_or(p.size % 1000 <> 0)
+            OR bool_or(p.lender_id = l.borrower_id)
+            OR bool_or(p.principal_received + p.interest_received + p.fee_paid <> 0)
+    ) AS w ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the parts of loan % do not make it up', wrong USING ERRCODE = 'TN101';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER parts_make_the_loan AFTER INSERT ON public.marketplace_part
+    REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_check_parts();
+"""
+
+# Running totals of parts are moved here and nowhere else: the application may not write them.
+DISTRIBUTIONS_MOVE_PARTS = """
+CREATE FUNCTION public.marketplace_move_parts() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wrong bigint;
+    given bigint;
+    moved bigint;
+BEGIN
+    SELECT s.payment_id INTO wrong FROM (
+        SELECT payment_id, sum(principal) AS principal, sum(interest) AS interest
+        FROM written GROUP BY payment_id
+    ) AS s
+    LEFT JOIN public.marketplace_payment AS p ON p.id = s.payment_id
+    WHERE p.id IS NULL OR p.principal <> s.principal OR p.interest <> s.interest
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the shares of payment % do not make it up', wrong
+            USING ERRCODE = 'TN102';
+    END IF;
+
+    SELECT count(*) INTO given FROM written;
+    UPDATE public.marketplace_part AS p
+    SET principal_received = p.principal_received + w.principal,
+        interest_received = p.interest_received + w.interest,
+        fee_paid = p.fee_paid + w.fee
+    FROM written AS w
+    JOIN public.marketplace_payment AS y ON y.id = w.payment_id
+    WHERE p.id = w.part_id AND p.loan_id = y.loan_id;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> given THEN
+        RAISE EXCEPTION 'a share goes to an unknown part, to another loan''s, or to one part twice'
+            USING ERRCODE = 'TN103';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER distributions_move_parts AFTER INSERT ON public.marketplace_distribution
+    REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_move_parts();
+"""
+
+APPEND_ONLY = """
+CREATE FUNCTION public.marketplace_refuse_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is refused: it is a record of what happened', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'TN001';
+END $$;
+
+CREATE TRIGGER distribution_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_distribution
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER loanmove_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_loanmove
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER part_stays BEFORE DELETE OR TRUNCATE ON public.marketplace_part
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+"""
+
+# Half-empty pages keep the monthly update of a part on its page, without touching any index.
+LAYOUT = """
+ALTER TABLE public.marketplace_part SET (fillfactor = 50);
+"""
+
+UNDO = """
+DROP TRIGGER part_stays ON public.marketplace_part;
+DROP TRIGGER loanmove_append_only ON public.marketplace_loanmove;
+DROP TRIGGER distribution_append_only ON public.marketplace_distribution;
+DROP TRIGGER distributions_move_parts ON public.marketplace_distribution;
+DROP TRIGGER parts_make_the_loan ON public.marketplace_part;
+DROP FUNCTION public.marketplace_refuse_change();
+DROP FUNCTION public.marketplace_move_parts();
+DROP FUNCTION public.marketplace_check_parts();
+"""
+
+
+def limit_application(apps: Any, schema_editor: Any) -> None:
+    """The application may write parts and distributions, but not change what they hold."""
+    application = settings.DATABASES["default"]["USER"]
+    if application == settings.DATABASES["owner"]["USER"]:
+        return
+    role = sql.Identifier(application)
+    statements = [
+        "REVOKE UPDATE, DELETE ON marketplace_part, marketplace_distribution,"
+        " marketplace_loanmove FROM {}",
+        # A sale moves a part to another lender; nothing else of a part may be changed.
+        "GRANT UPDATE (lender_id) ON marketplace_part TO {}",
+    ]
+    with schema_editor.connection.connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(sql.SQL(statement).format(role))
+
+
+class Migration(migrations.Migration):
+    dependencies = [("marketplace", "0001_initial")]
+
+    operations = [
+        migrations.RunSQL(
+            PARTS_MAKE_THE_LOAN + DISTRIBUTIONS_MOVE_PARTS + APPEND_ONLY + LAYOUT,
+            reverse_sql=UNDO,
+        ),
+        migrations.RunPython(limit_application, migrations.RunPython.noop),
+    ]

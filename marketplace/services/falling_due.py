@@ -1,0 +1,88 @@
+"""The day an instalment comes: its interest is fixed and booked as a claim."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+from django.db import connection, transaction
+
+from accounts.core.chart import Book, Kind
+from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
+from accounts.selectors.ledger import account_ids, platform_accounts
+from accounts.services.posting import post
+from marketplace.core.arrays import IntArray, segment_sums
+from marketplace.core.interest import cumulative_interest
+from marketplace.selectors.servicing import FallingDue, LoanParts, load_falling_due, load_parts
+
+
+def fall_due(*, on: date, actor: str) -> int:
+    """Fix the interest of every instalment due by ``on``, the earliest of each loan first.
+
+    Interest is the monthly rate on the principal outstanding, part by part. Days that were missed
+    are caught up in order. The number of statements depends on how many instalments the loan that
+    is furthest behind has to catch up, not on the number of loans or parts.
+
+    Returns:
+        How many instalments fell due.
+    """
+    count = 0
+    with transaction.atomic():
+        connection.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('servicing'))")
+        while len((due := load_falling_due(on)).loan):
+            _fall_due_once(due, on, actor)
+            count += len(due.loan)
+    return count
+
+
+def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
+    parts = load_parts(due.loan)
+    months = due.balance_months + due.outstanding
+    interest = _interest(parts, months) - _interest(parts, due.balance_months)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE marketplace_instalment AS i SET interest_due = n.interest,"
+            " balance_months = n.months"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS n (id, interest, months)"
+            " WHERE i.id = n.id",
+            [due.instalment.tolist(), interest.tolist(), months.tolist()],
+        )
+        cursor.execute(
+            "UPDATE marketplace_loan AS l SET balance_months = n.months,"
+            " instalments_due = n.number"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS n (id, months, number)"
+            " WHERE l.id = n.id",
+            [due.loan.tolist(), months.tolist(), due.number.tolist()],
+        )
+    booked = np.flatnonzero(interest)
+    entries = [
+        EntryDraft(
+            EntryKind.INTEREST_FELL_DUE,
+            f"due/{due.loan[place]}/{due.number[place]}",
+            on,
+            actor,
+            f"loan:{due.loan[place]}",
+        )
+        for place in booked
+    ]
+    leg = Leg(
+        np.arange(len(booked)),
+        debit=account_ids(Kind.INTEREST_DUE, due.loan[booked]),
+        credit=platform_accounts(Kind.CLAIMS_HELD, len(booked)),
+        amount=interest[booked],
+        book=Book.CLAIMS,
+    )
+    post(posting(entries, [leg]))
+
+
+def _interest(parts: LoanParts, pence_months: IntArray) -> IntArray:
+    """Interest of whole loans fixed when their pence-months are these, pence ``[L]``."""
+    counts = np.diff(parts.book.offsets)
+    totals = segment_sums(parts.book.units, parts.book.offsets)
+    fixed = cumulative_interest(
+        parts.book.units,
+        parts.book.monthly_e12,
+        np.repeat(pence_months, counts),
+        np.repeat(totals, counts),
+    )
+    return segment_sums(fixed, parts.book.offsets)

@@ -1,0 +1,100 @@
+"""The annual percentage rate of charge."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.core.apr import apr
+from marketplace.core.errors import AprRefused
+
+Flows = list[tuple[float, int]]
+
+
+@pytest.mark.parametrize(
+    ("advances", "payments", "percent", "digits"),
+    [
+        # Published examples of directives 90/88/EEC, 98/7/EC and 2008/48/EC.
+        ([(0.0, 100_000)], [(1.5, 120_000)], 12.92, 2),
+        ([(0.0, 95_000)], [(1.5, 120_000)], 16.85, 2),
+        ([(0.0, 100_000)], [(0.0, 5_000), (1.5, 120_000)], 16.85, 2),
+        ([(0.0, 100_000)], [(1.0, 60_000), (2.0, 60_000)], 13.07, 2),
+        ([(0.0, 100_000)], [(0.25, 27_200), (0.5, 27_200), (1.0, 54_400)], 13.19, 2),
+        ([(0.0, 1_000_000)], [((k + 1) / 12, 22_244) for k in range(60)], 12.7, 1),
+        # By definition: what grows 825-fold in a year costs 82,400 %.
+        ([(0.0, 10_000)], [(1.0, 8_250_000)], 82_400.0, 6),
+        # Half of it is all that comes back: -50 %.
+        ([(0.0, 100_000)], [(1.0, 50_000)], -50.0, 9),
+        # Two advances a year apart, repaid at once a year later, at 10 %: 1.21 + 1.1 times £100.
+        ([(0.0, 10_000), (1.0, 10_000)], [(2.0, 23_100)], 10.0, 9),
+        # Nothing is charged.
+        ([(0.0, 100_000)], [(0.5, 50_000), (1.0, 50_000)], 0.0, 12),
+    ],
+)
+def test_examples(advances: Flows, payments: Flows, percent: float, digits: int) -> None:
+    assert round(apr(advances, payments) * 100, digits) == percent
+
+
+@given(
+    st.floats(0.01, 60),
+    st.integers(1_000, 10_000_000),
+    st.integers(1_000, 10_000_000),
+)
+def test_one_payment_has_a_closed_form(years: float, advance: int, payment: int) -> None:
+    exponent = math.log(payment / advance) / years
+    if not -35 < exponent < 599:
+        return
+    expected = math.expm1(exponent)
+    assert apr([(0.0, advance)], [(years, payment)]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 30), st.integers(100, 1_000_000)), min_size=1, max_size=40),
+    st.integers(1_000, 5_000_000),
+)
+def test_at_the_rate_both_sides_are_worth_the_same(payments: Flows, advance: int) -> None:
+    try:
+        rate = apr([(0.0, advance)], payments)
+    except AprRefused:
+        return
+    u = math.log1p(rate)
+    if abs(u) > 20:
+        return
+    largest = max(1.0, *(math.exp(-u * years) for years, _ in payments))
+    worth = math.fsum(amount * math.exp(-u * years) for years, amount in payments)
+    total = advance + sum(amount for _, amount in payments)
+    assert abs(worth - advance) <= 1e-8 * largest * total
+
+
+def test_moving_every_date_changes_nothing() -> None:
+    payments = [((k + 1) / 12, 8_885) for k in range(12)]
+    later = [(years + 3.7, pence) for years, pence in payments]
+    assert apr([(3.7, 100_000)], later) == pytest.approx(apr([(0.0, 100_000)], payments), abs=1e-12)
+
+
+def test_an_annuity_costs_its_effective_rate() -> None:
+    # £1,000,000 at 1 % a month: 1.01 ** 12 - 1 = 12.6825 % a year.
+    payments = [((k + 1) / 12, 8_884_879) for k in range(12)]
+    assert apr([(0.0, 100_000_000)], payments) == pytest.approx(1.01**12 - 1, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("advances", "payments"),
+    [
+        ([], [(1.0, 100)]),
+        ([(0.0, 100)], []),
+        ([(0.0, 0)], [(1.0, 100)]),
+        ([(0.0, 100)], [(0.0, 100)]),
+        ([(0.0, 100)], [(0.0, 120)]),
+        ([(0.0, 100)], [(1.0, -100)]),
+        ([(0.0, 100)], [(-1.0, 100)]),
+        ([(0.0, 100)], [(math.nan, 100)]),
+        ([(0.0, 100)], [(math.inf, 100)]),
+        ([(0.0, 100)], [(0.0001, 10_000_000)]),
+        ([(0.0, 10_000)], [(0.01, 1)]),
+    ],
+)
+def test_flows_without_a_rate_are_refused(advances: Flows, payments: Flows) -> None:
+    with pytest.raises(AprRefused):
+        apr(advances, payments)
