@@ -74,6 +74,8 @@ class Transfer(models.Model):
     """One amount from one account to another, balanced by its shape; never changed or deleted.
 
     No per-row foreign keys: the statement-level trigger checks entries and accounts set-wise.
+    No index by account yet: nothing reads by it, and two of them would double the cost of a row
+    (``docs/decisions/0003-no-index-by-account-yet.md``).
     """
 
     entry = models.ForeignKey(
@@ -81,10 +83,18 @@ class Transfer(models.Model):
     )
     book = models.SmallIntegerField()
     debit = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="debits"
+        Account,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="debits",
     )
     credit = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="credits"
+        Account,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="credits",
     )
     amount = models.BigIntegerField()
 

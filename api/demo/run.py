@@ -71,6 +71,7 @@ class Demo:
     """What the demo knows as it goes along; each step fills in some of it."""
 
     world: World = field(default_factory=World)
+    data: Path = DATA
     data_set: DataSet | None = None
     model: ModelVersion | None = None
     lenders: list[Member] = field(default_factory=list)
@@ -91,8 +92,8 @@ class Demo:
 def load_past(demo: Demo, progress: Progress) -> None:
     """Load the real loans as past applications with outcomes."""
     demo.data_set = load_data_set(
-        content=DATA.read_bytes(),
-        file_name=DATA.name,
+        content=demo.data.read_bytes(),
+        file_name=demo.data.name,
         spec_text=SPEC.read_text(encoding="utf-8"),
         name="LendingClub, first quarter of 2016",
         on=demo.world.starts_on,

@@ -16,6 +16,15 @@ CREATE FUNCTION public.marketplace_check_parts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE wrong bigint;
 BEGIN
+    SELECT n.loan_id INTO wrong FROM written AS n
+    LEFT JOIN public.marketplace_loan AS l ON l.id = n.loan_id
+    LEFT JOIN public.marketplace_offer AS o ON o.id = n.offer_id AND o.lender_id = n.lender_id
+    WHERE l.id IS NULL OR o.id IS NULL ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a part of loan % has no loan, or an offer that is not its lender''s', wrong
+            USING ERRCODE = 'TN104';
+    END IF;
+
     SELECT w.loan_id INTO wrong FROM (
         SELECT n.loan_id FROM (SELECT DISTINCT loan_id FROM written) AS n
         JOIN public.marketplace_part AS p ON p.loan_id = n.loan_id

@@ -97,14 +97,29 @@ class Part(models.Model):
     ``rate`` is what the lender asked (annual effective ppm) and is paid; ``expected_return`` what
     they were told to expect when they were matched (annual effective ppm, after fee and losses).
     Running totals are pence received so far.
+
+    Parts are written in bulk, so instead of a foreign key's check for each row a statement-level
+    trigger checks set-wise that loans and offers exist, and that the offer is the lender's.
     """
 
-    loan = models.ForeignKey(Loan, on_delete=models.PROTECT, related_name="parts")
+    # The unique constraint of loan and number begins with the loan, so it needs no index of its own.
+    loan = models.ForeignKey(
+        Loan,
+        on_delete=models.PROTECT,
+        related_name="parts",
+        db_index=False,
+        db_constraint=False,
+    )
     number = models.IntegerField()
     lender = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="parts"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="parts",
+        db_constraint=False,
     )
-    offer = models.ForeignKey(Offer, on_delete=models.PROTECT, related_name="parts")
+    offer = models.ForeignKey(
+        Offer, on_delete=models.PROTECT, related_name="parts", db_constraint=False
+    )
     size = models.BigIntegerField()
     rate = models.IntegerField()
     monthly_rate = models.BigIntegerField()
@@ -138,7 +153,9 @@ class Part(models.Model):
 class Instalment(models.Model):
     """What falls due on one day: principal by the contract, interest once the day has come."""
 
-    loan = models.ForeignKey(Loan, on_delete=models.PROTECT, related_name="instalments")
+    loan = models.ForeignKey(
+        Loan, on_delete=models.PROTECT, related_name="instalments", db_index=False
+    )
     number = models.SmallIntegerField()
     due_on = models.DateField()
     principal_due = models.BigIntegerField()
@@ -176,7 +193,9 @@ class Instalment(models.Model):
 class Payment(models.Model):
     """What arrived from a borrower, and how much of it went where once it had cleared."""
 
-    loan = models.ForeignKey(Loan, on_delete=models.PROTECT, related_name="received")
+    loan = models.ForeignKey(
+        Loan, on_delete=models.PROTECT, related_name="received", db_index=False
+    )
     number = models.SmallIntegerField()
     amount = models.BigIntegerField()
     received_on = models.DateField()

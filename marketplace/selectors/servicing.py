@@ -62,6 +62,26 @@ def load_parts(loan_ids: IntArray) -> LoanParts:
 
 
 @dataclass(frozen=True)
+class PartRates:
+    """What fixes the interest of some loans' parts; rows by loan and number, ``offsets [L + 1]``."""
+
+    units: IntArray
+    monthly_e12: IntArray
+    offsets: IntArray
+
+
+def load_part_rates(loan_ids: IntArray) -> PartRates:
+    """Sizes and rates of the parts of the loans (sorted ids); one statement."""
+    owner, size, rate = fetch_columns(
+        "SELECT loan_id, size, monthly_rate FROM marketplace_part WHERE loan_id = ANY (%s)"
+        " ORDER BY loan_id, number",
+        [loan_ids.tolist()],
+        3,
+    )
+    return PartRates(size // PENCE_PER_UNIT, rate, offsets_of(owner, loan_ids))
+
+
+@dataclass(frozen=True)
 class FallingDue:
     """Instalments whose day has come, one a loan, by loan.
 

@@ -13,7 +13,12 @@ from accounts.selectors.ledger import account_ids, platform_accounts
 from accounts.services.posting import post
 from marketplace.core.arrays import IntArray, segment_sums
 from marketplace.core.interest import cumulative_interest
-from marketplace.selectors.servicing import FallingDue, LoanParts, load_falling_due, load_parts
+from marketplace.selectors.servicing import (
+    FallingDue,
+    PartRates,
+    load_falling_due,
+    load_part_rates,
+)
 
 
 def fall_due(*, on: date, actor: str) -> int:
@@ -36,7 +41,7 @@ def fall_due(*, on: date, actor: str) -> int:
 
 
 def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
-    parts = load_parts(due.loan)
+    parts = load_part_rates(due.loan)
     months = due.balance_months + due.outstanding
     interest = _interest(parts, months) - _interest(parts, due.balance_months)
     with connection.cursor() as cursor:
@@ -75,14 +80,14 @@ def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
     post(posting(entries, [leg]))
 
 
-def _interest(parts: LoanParts, pence_months: IntArray) -> IntArray:
+def _interest(parts: PartRates, pence_months: IntArray) -> IntArray:
     """Interest of whole loans fixed when their pence-months are these, pence ``[L]``."""
-    counts = np.diff(parts.book.offsets)
-    totals = segment_sums(parts.book.units, parts.book.offsets)
+    counts = np.diff(parts.offsets)
+    totals = segment_sums(parts.units, parts.offsets)
     fixed = cumulative_interest(
-        parts.book.units,
-        parts.book.monthly_e12,
+        parts.units,
+        parts.monthly_e12,
         np.repeat(pence_months, counts),
         np.repeat(totals, counts),
     )
-    return segment_sums(fixed, parts.book.offsets)
+    return segment_sums(fixed, parts.offsets)

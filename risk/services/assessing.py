@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
 
 from risk.core.content import canonical_json, content_hash
 from risk.core.decision import Verdict, decide, with_score_reasons
@@ -22,27 +22,23 @@ from risk.models import Assessment, ModelVersion
 from risk.selectors.assessments import AssessmentView, assessments
 from risk.selectors.model_versions import champion_version
 from risk.selectors.rate_tables import RateTableView, current_rate_table
-from risk.services.copying import copy_rows
 
 LONGEST_REFERENCE = 64
-_COLUMNS = (
-    "id_ref",
-    "application_reference",
-    "model_version_id",
-    "rate_table_id",
-    "amount",
-    "term_months",
-    "facts",
-    "digest",
-    "pd_outcome_ppm",
-    "pd12_ppm",
-    "points",
-    "band",
-    "decision",
-    "guide_rate",
-    "reasons",
-    "assessed_on",
-)
+# The rows travel as one JSON parameter, so that there is one statement whatever their number.
+_INSERT = """
+INSERT INTO risk_assessment (
+    id_ref, application_reference, model_version_id, rate_table_id, amount, term_months, facts,
+    digest, pd_outcome_ppm, pd12_ppm, points, band, decision, guide_rate, reasons, assessed_on)
+SELECT
+    id_ref, application_reference, model_version_id, rate_table_id, amount, term_months, facts,
+    digest, pd_outcome_ppm, pd12_ppm, points, band, decision, guide_rate, reasons, assessed_on
+FROM jsonb_to_recordset(%s::jsonb) AS new (
+    id_ref uuid, application_reference text, model_version_id bigint, rate_table_id bigint,
+    amount bigint, term_months smallint, facts jsonb, digest text, pd_outcome_ppm integer,
+    pd12_ppm integer, points integer, band text, decision text, guide_rate integer,
+    reasons jsonb, assessed_on date)
+ON CONFLICT (application_reference, model_version_id) DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +94,9 @@ def assess_applications(
         new = _without_known(prepared, version)
         if new:
             scored = _score(new, spec, scorecard_from_json(version.coefficients), table)
-            rows = _rows(new, scored, version, table, on)
-            copy_rows(Assessment, _COLUMNS, rows)
+            if _insert(_rows(new, scored, version, table, on)) < len(new):
+                # Someone else assessed one of them meanwhile: on the same facts, or refused.
+                _without_known(prepared, version)
         found = assessments(references=references, model_version_id=version.pk)
     by_reference = {view.application_reference: view for view in found}
     return [by_reference[reference] for reference in references]
@@ -171,30 +168,38 @@ def _score(
     )
 
 
+def _insert(rows: list[dict[str, object]]) -> int:
+    """Write assessments that are not there yet; how many were written."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [canonical_json(rows)])
+        return int(cursor.rowcount)
+
+
 def _rows(
     new: Sequence[_Prepared],
     scored: _Scored,
     version: ModelVersion,
     table: RateTableView,
     on: date,
-) -> Iterator[tuple[object, ...]]:
-    for place, one in enumerate(new):
-        verdict = scored.verdicts[place]
-        yield (
-            uuid.uuid4(),
-            one.application.reference,
-            version.pk,
-            table.id,
-            one.application.amount,
-            one.application.term_months,
-            canonical_json(one.facts),
-            one.digest,
-            int(scored.pd_outcome[place]),
-            int(scored.pd12[place]),
-            int(scored.points[place]),
-            verdict.row.band if verdict.row else "",
-            verdict.decision.value,
-            verdict.row.guide_rate if verdict.row else None,
-            canonical_json(with_score_reasons(verdict, scored.reasons[place])),
-            on,
-        )
+) -> list[dict[str, object]]:
+    return [
+        {
+            "id_ref": str(uuid.uuid4()),
+            "application_reference": one.application.reference,
+            "model_version_id": version.pk,
+            "rate_table_id": table.id,
+            "amount": one.application.amount,
+            "term_months": one.application.term_months,
+            "facts": one.facts,
+            "digest": one.digest,
+            "pd_outcome_ppm": int(scored.pd_outcome[place]),
+            "pd12_ppm": int(scored.pd12[place]),
+            "points": int(scored.points[place]),
+            "band": verdict.row.band if verdict.row else "",
+            "decision": verdict.decision.value,
+            "guide_rate": verdict.row.guide_rate if verdict.row else None,
+            "reasons": with_score_reasons(verdict, scored.reasons[place]),
+            "assessed_on": on.isoformat(),
+        }
+        for place, (one, verdict) in enumerate(zip(new, scored.verdicts, strict=True))
+    ]

@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ from django.db import connections
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from accounts.core.errors import AccountsRefusal
 from accounts.models import Member
 from accounts.services.members import set_passwords
 from api.database import embedded
 from api.demo import plots, report, run
-from marketplace.selectors.audit import audit
+from marketplace.core.errors import MarketplaceRefusal
+from marketplace.selectors.audit import Finding, audit
 from marketplace.selectors.loan_book import loan_book_csv
 from marketplace.selectors.markets import list_markets
 from marketplace.selectors.order_book import load_order_book
 from marketplace.selectors.returns import band_names, returns_by_band, returns_by_lender
 from marketplace.selectors.spread import idle, loans_by_state, spread
+from risk.core.errors import RiskRefusal
 from risk.selectors.model_versions import training_report
 from risk.selectors.rate_tables import current_rate_table
 
@@ -49,6 +53,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--wipe", action="store_true", help="empty the database of DATABASE_URL first"
         )
+        parser.add_argument("--data", default=str(run.DATA), help="the past loans (CSV)")
         parser.add_argument("--output", default="var/demo", help="folder of plots and loan book")
         parser.add_argument("--address", default="127.0.0.1:8000", help="where to serve")
 
@@ -57,19 +62,18 @@ class Command(BaseCommand):
         output = Path(options["output"])
         output.mkdir(parents=True, exist_ok=True)
         console.print("[bold]Tenner's main job.[/] It starts again from an empty database.")
-        demo, times = run.Demo(), {}
+        demo, times = run.Demo(data=Path(options["data"])), {}
         self._bar(console, times, "Empty the database", lambda _: _start_empty(options["wipe"]))
+        pictures: list[Path] = []
         for title, step in STEPS:
             if step is run.match:
-                depth = plots.order_book_depth(
-                    load_order_book(), list_markets(), output / "order-book-depth.png"
-                )
-            self._bar(console, times, title, lambda tell, step=step: step(demo, tell))
-        pictures = [depth]
+                depth = output / "order-book-depth.png"
+                pictures.append(plots.order_book_depth(load_order_book(), list_markets(), depth))
+            self._bar(console, times, title, partial(_carry_out, step, demo))
         self._bar(
             console, times, "Report", lambda _: pictures.extend(_report(console, demo, output))
         )
-        findings = []
+        findings: list[Finding] = []
         self._bar(console, times, "Audit", lambda _: findings.extend(audit()))
         report.show_audit(console, findings)
         report.show_times(console, times)
@@ -105,6 +109,18 @@ class Command(BaseCommand):
             known = progress.tasks[0].total or 1
             progress.update(task, completed=known, total=known)
         times[title] = time.perf_counter() - began
+
+
+def _carry_out(
+    step: Callable[[run.Demo, run.Progress], None], demo: run.Demo, tell: run.Progress
+) -> None:
+    """One step; a refusal ends the demo with its own words instead of a stack trace."""
+    try:
+        step(demo, tell)
+    except (RiskRefusal, MarketplaceRefusal, AccountsRefusal) as refusal:
+        raise CommandError(refusal.message, returncode=2) from refusal
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}.", returncode=2) from error
 
 
 def _start_empty(wipe: bool) -> None:

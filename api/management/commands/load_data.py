@@ -1,0 +1,48 @@
+"""``manage.py load_data``: past applications with outcomes from a CSV file, all of it or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import Progress
+
+from api.business_date import today
+from risk.core.errors import RiskRefusal
+from risk.services.loading import load_data_set
+
+BAD_INPUT = 2
+
+
+class Command(BaseCommand):
+    help = "Loads a table of past applications with outcomes, described by a TOML specification."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("data", help="the table (CSV)")
+        parser.add_argument("--spec", required=True, help="what its columns mean (TOML)")
+        parser.add_argument("--name", help="name of the data set; the file's by default")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path, spec = Path(options["data"]), Path(options["spec"])
+        try:
+            with Progress(console=Console(stderr=True)) as progress:
+                task = progress.add_task(f"Load {path.name}", total=None)
+                stored = load_data_set(
+                    content=path.read_bytes(),
+                    file_name=path.name,
+                    spec_text=spec.read_text(encoding="utf-8"),
+                    name=options["name"] or path.stem,
+                    on=today(),
+                    progress=lambda done, total: progress.update(
+                        task, completed=done, total=total
+                    ),
+                )
+        except RiskRefusal as refusal:
+            raise CommandError(refusal.message, returncode=BAD_INPUT) from refusal
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{spec.name} is not text.", returncode=BAD_INPUT) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.", returncode=BAD_INPUT) from error
+        self.stdout.write(f"{stored.name}: {stored.row_count:,} past applications.")
