@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class ApiConfig(AppConfig):
+    """The faces."""
+
     name = "api"
     verbose_name = "Faces"
     default_auto_field = "django.db.models.BigAutoField"

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 
 class MarketplaceConfig(AppConfig):
+    """Applications, offers, matching and loans."""
+
     name = "marketplace"
     verbose_name = "Marketplace"
     default_auto_field = "django.db.models.BigAutoField"

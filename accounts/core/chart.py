@@ -160,7 +160,5 @@ CHART: tuple[ChartLine, ...] = (
 )
 
 LINES: dict[Kind, ChartLine] = {line.kind: line for line in CHART}
-MEMBER_KINDS: tuple[Kind, ...] = tuple(
-    line.kind for line in CHART if line.owner is Owner.MEMBER
-)
+MEMBER_KINDS: tuple[Kind, ...] = tuple(line.kind for line in CHART if line.owner is Owner.MEMBER)
 LOAN_KINDS: tuple[Kind, ...] = tuple(line.kind for line in CHART if line.owner is Owner.LOAN)

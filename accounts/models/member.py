@@ -30,6 +30,7 @@ class MemberManager(BaseUserManager["Member"]):
         return member
 
     def get_by_natural_key(self, username: str | None) -> Member:
+        """Whose e-mail address this is, in any case of its letters."""
         return self.get(email=(username or "").lower())
 
 
@@ -58,8 +59,7 @@ class Member(AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(email=Lower("email")), name="accounts_member_email_lower_case"
             ),
             models.CheckConstraint(
-                condition=models.Q(role=Role.MEMBER)
-                | models.Q(is_borrower=False, is_lender=False),
+                condition=models.Q(role=Role.MEMBER) | models.Q(is_borrower=False, is_lender=False),
                 name="accounts_member_staff_neither_lends_nor_borrows",
             ),
         ]

@@ -56,9 +56,7 @@ def _encode(column: Column) -> tuple[str, Column]:
     raise TypeError(f"a column of {column.dtype} can't be copied")
 
 
-def copy_rows(
-    connection: BaseDatabaseWrapper, table: str, columns: Mapping[str, Column]
-) -> int:
+def copy_rows(connection: BaseDatabaseWrapper, table: str, columns: Mapping[str, Column]) -> int:
     """COPY the columns into ``table`` in one statement; returns the number of rows.
 
     Triggers fire as for any INSERT. The caller's transaction must be open.

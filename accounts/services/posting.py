@@ -105,9 +105,7 @@ def _write_entries(posting: Posting, digests: Sequence[bytes]) -> dict[str, int]
 def _replayed(keys: list[str], digests: list[bytes], written: dict[str, int]) -> Posted:
     """The first answer again, if every key is known with the same content."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT key, id, digest FROM accounts_entry WHERE key = ANY (%s)", [keys]
-        )
+        cursor.execute("SELECT key, id, digest FROM accounts_entry WHERE key = ANY (%s)", [keys])
         known = {key: (int(entry), bytes(digest)) for key, entry, digest in cursor.fetchall()}
     for key, digest in zip(keys, digests, strict=True):
         if written or known[key][1] != digest:

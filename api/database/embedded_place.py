@@ -39,7 +39,7 @@ LONGEST_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{PORT}")
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
-class EmbeddedPostgresFailed(RuntimeError):  # noqa: N818 - a sentence, like the other refusals
+class EmbeddedPostgresFailed(RuntimeError):
     """The embedded PostgreSQL cannot be used; the message says why, and what to do if known."""
 
 

@@ -6,6 +6,6 @@ from __future__ import annotations
 class OwnerMigrates:
     """Database router: no migration through the application's connection."""
 
-    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool:
+    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool:  # noqa: ARG002
         """Whether ``app_label`` may be migrated through the alias ``db``."""
         return db == "owner"

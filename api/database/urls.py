@@ -16,7 +16,7 @@ from api.database import embedded
 SCHEMES = ("postgresql://", "postgres://")
 
 
-class DatabaseUrlRefused(ValueError):  # noqa: N818 - what happened, like the other refusals
+class DatabaseUrlRefused(ValueError):
     """A database url cannot be used. The message says why and never holds the password."""
 
 

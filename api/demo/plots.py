@@ -25,7 +25,9 @@ def _finished(chart: Any, title: str, subtitle: str) -> Any:
             title=alt.TitleParams(title, subtitle=subtitle, anchor="start", fontSize=17)
         )
         .configure_view(stroke=None)
-        .configure_axis(labelColor=_INK, titleColor=_INK, gridColor="#e6eaed", domainColor="#9aa5b1")
+        .configure_axis(
+            labelColor=_INK, titleColor=_INK, gridColor="#e6eaed", domainColor="#9aa5b1"
+        )
         .configure_title(color=_INK, subtitleColor="#52606d", offset=14)
         .configure_legend(labelColor=_INK, titleColor=_INK)
         .configure(background="white", padding=16, font="sans-serif")

@@ -45,8 +45,8 @@ from marketplace.services.falling_due import fall_due
 from marketplace.services.markets import open_markets
 from marketplace.services.matching import CycleView, run_cycle
 from marketplace.services.offering import place_offers
-from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
 from marketplace.services.paying_out import pay_out
+from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
 from risk.models import DataSet, ModelVersion
 from risk.selectors.past_applications import HoldoutRow, holdout_rows
 from risk.selectors.rate_tables import current_rate_table

@@ -41,7 +41,8 @@ def deposits(world: World, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """What each lender pays in, pence: many small, a few large, whole pounds from £100 up."""
     shape = rng.lognormal(0.0, 0.7, world.lenders)
     pounds = np.maximum(100, np.rint(shape / shape.sum() * world.paid_in / 100))
-    return (pounds * 100).astype(np.int64)
+    pence: npt.NDArray[np.int64] = (pounds * 100).astype(np.int64)
+    return pence
 
 
 def offers(

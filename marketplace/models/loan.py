@@ -102,7 +102,7 @@ class Part(models.Model):
     trigger checks set-wise that loans and offers exist, and that the offer is the lender's.
     """
 
-    # The unique constraint of loan and number begins with the loan, so it needs no index of its own.
+    # The constraint of loan and number begins with the loan, so it needs no index of its own.
     loan = models.ForeignKey(
         Loan,
         on_delete=models.PROTECT,

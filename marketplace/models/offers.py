@@ -68,4 +68,3 @@ class OfferRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.offer_id} in {self.market_id} at {self.rate}"
-

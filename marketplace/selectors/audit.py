@@ -32,7 +32,7 @@ class Finding:
 def audit() -> list[Finding]:
     """Every rule of the book and the loans; reads everything, changes nothing."""
     book = check_book()
-    sums = [f"{which.name.lower()} book: {total}" for which, total in book.book_sums.items() if total]
+    sums = [f"{which.name.lower()}: {total}" for which, total in book.book_sums.items() if total]
     return [
         Finding("The ledger sums to zero in each book", len(book.book_sums), len(sums), *sums[:1]),
         Finding(

@@ -98,9 +98,7 @@ def _returns(group: str, on: date) -> Returns:
     )
 
 
-def _earned(
-    group: str, joins: str, keys: IntArray, outstanding: IntArray, on: date
-) -> FloatArray:
+def _earned(group: str, joins: str, keys: IntArray, outstanding: IntArray, on: date) -> FloatArray:
     """Money-weighted returns; flows are summed by group and day in the database."""
     owner, day, amount = fetch_columns(
         f"SELECT {group}, (l.paid_out_on - DATE '1970-01-01')::bigint, -sum(p.size)::bigint"

@@ -63,7 +63,7 @@ def load_parts(loan_ids: IntArray) -> LoanParts:
 
 @dataclass(frozen=True)
 class PartRates:
-    """What fixes the interest of some loans' parts; rows by loan and number, ``offsets [L + 1]``."""
+    """What fixes the interest of loans' parts; rows by loan and number, ``offsets [L + 1]``."""
 
     units: IntArray
     monthly_e12: IntArray

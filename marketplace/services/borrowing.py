@@ -84,9 +84,7 @@ def apply_for_loans(
             key=key,
             content={
                 "on": on,
-                "drafts": [
-                    [d.borrower_id, d.amount, d.term_months, dict(d.facts)] for d in drafts
-                ],
+                "drafts": [[d.borrower_id, d.amount, d.term_months, dict(d.facts)] for d in drafts],
             },
             action=lambda: {"applications": _apply(drafts, on)},
         )
@@ -141,7 +139,7 @@ def _apply(drafts: Sequence[ApplicationDraft], on: date) -> list[int]:
 
 @dataclass(frozen=True)
 class ListingDraft:
-    """An assessed application to be listed; ``highest_rate`` in annual effective ppm, or default."""
+    """An application to be listed; ``highest_rate`` in annual effective ppm, or the default."""
 
     application_id: int
     highest_rate: int | None = None
@@ -189,7 +187,11 @@ def _list(
     drafts: Sequence[ListingDraft], borrower_id: int | None, on: date, house: House
 ) -> list[int]:
     wanted = [draft.application_id for draft in drafts]
-    found = Application.objects.select_for_update(of=("self",)).in_bulk(wanted)
+    found = (
+        Application.objects.select_related("market")
+        .select_for_update(of=("self",))
+        .in_bulk(wanted)
+    )
     markets = {market.market_id: market for market in list_markets()}
     _check_listable(drafts, found, borrower_id)
     defaults = default_highest_rate([found[key] for key in wanted], markets, house)
@@ -198,7 +200,7 @@ def _list(
             Listing(
                 application=found[draft.application_id],
                 borrower_id=found[draft.application_id].borrower_id,
-                market_id=found[draft.application_id].market_id,
+                market=found[draft.application_id].market,
                 amount=found[draft.application_id].amount,
                 highest_rate=_highest_rate(
                     draft, markets[found[draft.application_id].market_id or 0], default, house

@@ -11,9 +11,7 @@ import holidays
 @lru_cache(maxsize=64)
 def bank_holidays(first_year: int, last_year: int) -> frozenset[date]:
     """Bank holidays of England from ``first_year`` to ``last_year``, both included."""
-    calendar = holidays.country_holidays(
-        "GB", subdiv="ENG", years=range(first_year, last_year + 1)
-    )
+    calendar = holidays.country_holidays("GB", subdiv="ENG", years=range(first_year, last_year + 1))
     return frozenset(calendar)
 
 

@@ -195,7 +195,7 @@ def _store_loans(
             Loan(
                 application_id=entry.application_id,
                 listing=entry,
-                assessment_id=entry.application.assessment_id,
+                assessment=entry.application.assessment,
                 borrower_id=entry.borrower_id,
                 market_id=entry.market_id,
                 cycle=cycle,
@@ -212,9 +212,7 @@ def _store_loans(
             )
         )
     stored = Loan.objects.bulk_create(loans)
-    Listing.objects.filter(pk__in=ids.tolist()).update(
-        state=ListingState.FUNDED, waits_because=""
-    )
+    Listing.objects.filter(pk__in=ids.tolist()).update(state=ListingState.FUNDED, waits_because="")
     Application.objects.filter(listing__in=ids.tolist()).update(state=ApplicationState.FUNDED)
     open_accounts(
         kinds=LOAN_KINDS, owner_ids=np.array([loan.pk for loan in stored], dtype=np.int64)

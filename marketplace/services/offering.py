@@ -78,9 +78,7 @@ def place_offers(
         bounds = [market.bounds for market in list_markets()]
         standing: list[list[StandingRate]] = []
         for draft in drafts:
-            check_amounts(
-                amount=draft.amount, exposure_limit=draft.exposure_limit, step=house.step
-            )
+            check_amounts(amount=draft.amount, exposure_limit=draft.exposure_limit, step=house.step)
             standing.append(standing_rates(draft.rates, bounds))
         answer = once(
             scope=actor,
@@ -132,7 +130,11 @@ def _place(
         posting(
             [
                 EntryDraft(
-                    EntryKind.OFFER_PLACED, f"place/{actor}/{key}/{place}", on, actor, f"offer:{offer.pk}"
+                    EntryKind.OFFER_PLACED,
+                    f"place/{actor}/{key}/{place}",
+                    on,
+                    actor,
+                    f"offer:{offer.pk}",
                 )
                 for place, offer in enumerate(offers)
             ],
@@ -189,7 +191,11 @@ def _cancel(offer_id: int, lender_id: int, on: date, actor: str, key: str) -> di
             posting(
                 [
                     EntryDraft(
-                        EntryKind.OFFER_CANCELLED, f"cancel/{actor}/{key}", on, actor, f"offer:{offer_id}"
+                        EntryKind.OFFER_CANCELLED,
+                        f"cancel/{actor}/{key}",
+                        on,
+                        actor,
+                        f"offer:{offer_id}",
                     )
                 ],
                 [

@@ -71,14 +71,12 @@ def receive_payments(
             name="receive_payments",
             key=key,
             content={"on": on, "payments": [(p.loan_id, p.amount) for p in payments]},
-            action=lambda: {"taken": _receive(payments, on, actor, key, house)},
+            action=lambda: {"taken": _receive(payments, on, actor, house)},
         )
     return int(answer["taken"])
 
 
-def _receive(
-    payments: Sequence[PaymentDraft], on: date, actor: str, key: str, house: House
-) -> int:
+def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: House) -> int:
     amounts = {payment.loan_id: payment.amount for payment in payments}
     if len(amounts) != len(payments):
         raise PaymentRefused("A loan is named twice among the payments.", field="loan")
@@ -278,7 +276,7 @@ def _posting(
 
 
 def _close_or_cure(loan_ids: IntArray, on: date) -> None:
-    """Loans with nothing left to pay are repaid; those in arrears that have caught up are active."""
+    """Loans with nothing left to pay are repaid; those in arrears that caught up are active."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.state, l.principal_paid = l.amount FROM marketplace_loan AS l"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class RiskRefusal(Exception):  # noqa: N818 - a sentence, like the refusals of the other rooms
+class RiskRefusal(Exception):
     """Root of every refusal raised by ``risk``.
 
     ``code`` is stable and may be matched by clients; ``message`` is a sentence for a person;

@@ -1,7 +1,7 @@
 """What risk has said or approved is never changed afterwards, whoever writes: see docs/risk.md.
 
 Of a model version and a rate table only state and approval may move, and an approver stays.
-Refusals use SQLSTATE TN101.
+Refusals use SQLSTATE TN201.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ CREATE FUNCTION public.risk_refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% of % is refused: its content is immutable', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'TN101';
+        USING ERRCODE = 'TN201';
 END $$;
 
 CREATE TRIGGER assessment_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON public.risk_assessment
@@ -39,12 +39,12 @@ DECLARE movable text[] := ARRAY['state', 'approver', 'approved_on'];
 BEGIN
     IF to_jsonb(OLD) - movable IS DISTINCT FROM to_jsonb(NEW) - movable THEN
         RAISE EXCEPTION 'UPDATE of % is refused: its content is immutable', TG_TABLE_NAME
-            USING ERRCODE = 'TN101';
+            USING ERRCODE = 'TN201';
     END IF;
     IF OLD.approver IS NOT NULL AND (OLD.approver, OLD.approved_on)
         IS DISTINCT FROM (NEW.approver, NEW.approved_on) THEN
         RAISE EXCEPTION 'UPDATE of % is refused: it was approved', TG_TABLE_NAME
-            USING ERRCODE = 'TN101';
+            USING ERRCODE = 'TN201';
     END IF;
     RETURN NEW;
 END $$;
@@ -64,7 +64,7 @@ BEGIN
         SELECT 1 FROM public.risk_ratetable WHERE id = NEW.rate_table_id AND state = 'draft'
     ) THEN
         RAISE EXCEPTION 'INSERT into % is refused: the rate table is no draft', TG_TABLE_NAME
-            USING ERRCODE = 'TN101';
+            USING ERRCODE = 'TN201';
     END IF;
     RETURN NEW;
 END $$;

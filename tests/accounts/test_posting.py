@@ -168,8 +168,7 @@ def test_the_chart_in_the_database_is_the_chart_in_the_code() -> None:
         cursor.execute("SELECT kind, book, side, owner, floored, stripes FROM accounts_chartline")
         stored = set(cursor.fetchall())
     assert stored == {
-        (str(c.kind), c.book.value, c.side.value, str(c.owner), c.floored, c.stripes)
-        for c in CHART
+        (str(c.kind), c.book.value, c.side.value, str(c.owner), c.floored, c.stripes) for c in CHART
     }
     assert Account.objects.filter(owner_id=0).count() == sum(
         line.stripes for line in LINES.values() if line.owner == "platform"
@@ -231,9 +230,7 @@ def test_the_application_cannot_rewrite_the_book(members: list[Member], statemen
         ),
     ],
 )
-def test_raw_inserts_keep_the_rules_too(
-    members: list[Member], statement: str, state: str
-) -> None:
+def test_raw_inserts_keep_the_rules_too(members: list[Member], statement: str, state: str) -> None:
     with pytest.raises(DatabaseError) as refusal, transaction.atomic():
         connection.cursor().execute(statement)
     cause = refusal.value.__cause__

@@ -47,9 +47,7 @@ def _at_once(work: Callable[[int], None], workers: int) -> None:
 
 def _funded(count: int, pence: int) -> list[int]:
     stored = enrol_members(members=MemberFactory.build_batch(count))
-    deposit(
-        movements=[CashMovement(m.pk, pence, f"in-{m.pk}") for m in stored], on=DAY, actor="t"
-    )
+    deposit(movements=[CashMovement(m.pk, pence, f"in-{m.pk}") for m in stored], on=DAY, actor="t")
     return [m.pk for m in stored]
 
 

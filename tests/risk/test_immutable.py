@@ -108,4 +108,4 @@ def test_nor_can_the_owner(committed_db: str, table: str) -> None:
         pytest.raises(psycopg.Error, match="immutable") as refused,
     ):
         owner.execute(f"TRUNCATE {table} CASCADE")
-    assert refused.value.sqlstate == "TN101"
+    assert refused.value.sqlstate == "TN201"

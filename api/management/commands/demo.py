@@ -62,8 +62,11 @@ class Command(BaseCommand):
         output = Path(options["output"])
         output.mkdir(parents=True, exist_ok=True)
         console.print("[bold]Tenner's main job.[/] It starts again from an empty database.")
-        demo, times = run.Demo(data=Path(options["data"])), {}
-        self._bar(console, times, "Empty the database", lambda _: _start_empty(options["wipe"]))
+        demo = run.Demo(data=Path(options["data"]))
+        times: dict[str, float] = {}
+        self._bar(
+            console, times, "Empty the database", lambda _: _start_empty(wipe=options["wipe"])
+        )
         pictures: list[Path] = []
         for title, step in STEPS:
             if step is run.match:
@@ -123,18 +126,18 @@ def _carry_out(
         raise CommandError(f"{error.filename}: {error.strerror}.", returncode=2) from error
 
 
-def _start_empty(wipe: bool) -> None:
+def _start_empty(*, wipe: bool) -> None:
     """A new, migrated database. One that is not ours alone is only emptied when told to."""
     connections.close_all()
     if os.environ.get("DATABASE_URL"):
-        _empty_external(wipe)
+        _empty_external(wipe=wipe)
     else:
         embedded.reset_database(os.environ)
     call_command("migrate", verbosity=0)
     connections["owner"].close()
 
 
-def _empty_external(wipe: bool) -> None:
+def _empty_external(*, wipe: bool) -> None:
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
         if cursor.fetchone()[0] and not wipe:
@@ -192,7 +195,7 @@ def _serve(console: Console, demo: run.Demo, address: str) -> None:
     connections.close_all()
     environment = {**os.environ, "TENNER_BUSINESS_DATE": str(demo.last_day)}
     sys.stdout.flush()
-    os.execve(
+    os.execve(  # noqa: S606 - our own interpreter, no words from outside
         sys.executable,
         [sys.executable, "-m", "gunicorn", "api.wsgi", "--bind", address, "--workers", "2"],
         environment,

@@ -1,4 +1,4 @@
-"""``manage.py load_data``: past applications with outcomes from a CSV file, all of it or nothing."""
+"""``manage.py load_data``: past applications with outcomes from a CSV file, all or nothing."""
 
 from __future__ import annotations
 
@@ -35,14 +35,13 @@ class Command(BaseCommand):
                     spec_text=spec.read_text(encoding="utf-8"),
                     name=options["name"] or path.stem,
                     on=today(),
-                    progress=lambda done, total: progress.update(
-                        task, completed=done, total=total
-                    ),
+                    progress=lambda done, total: progress.update(task, completed=done, total=total),
                 )
         except RiskRefusal as refusal:
             raise CommandError(refusal.message, returncode=BAD_INPUT) from refusal
         except UnicodeDecodeError as error:
             raise CommandError(f"{spec.name} is not text.", returncode=BAD_INPUT) from error
         except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}.", returncode=BAD_INPUT) from error
+            message = f"{error.filename}: {error.strerror}."
+            raise CommandError(message, returncode=BAD_INPUT) from error
         self.stdout.write(f"{stored.name}: {stored.row_count:,} past applications.")

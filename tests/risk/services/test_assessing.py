@@ -86,8 +86,8 @@ def test_the_number_of_statements_does_not_grow(
 ) -> None:
     applications = _holdout(registered)
     for batch in (applications[:1], applications[1:200]):
-        # Champion, rate table, known ones, read back (two); a savepoint's two. COPY is one more.
-        with django_assert_num_queries(7):
+        # Champion, rate table, known ones, insert, read back (two), and a savepoint's two.
+        with django_assert_num_queries(8):
             assess_applications(applications=batch, on=ON)
     references = [application.reference for application in applications]
     with django_assert_num_queries(2):
