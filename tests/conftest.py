@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -22,6 +23,18 @@ def _admin(statement: str, *names: str) -> None:
     owner.ensure_connection()
     with owner.connection.cursor() as cursor:
         cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _drop(name: str) -> None:
+    """Drop a database, and whoever is still connected to it if need be.
+
+    FORCE comes second: it fails while autovacuum, a superuser's process, is at work in there,
+    which a plain DROP sends away by itself.
+    """
+    try:
+        _admin("DROP DATABASE IF EXISTS {}", name)
+    except psycopg.errors.ObjectInUse:
+        _admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
 def _point_to(name: str, *aliases: str) -> None:
@@ -42,7 +55,7 @@ def template_database(django_db_blocker: Any) -> Iterator[str]:
         _point_to(home, "owner")
     yield template
     with django_db_blocker.unblock():
-        _admin("DROP DATABASE {} WITH (FORCE)", template)
+        _drop(template)
         connections["owner"].close()
 
 
@@ -57,7 +70,7 @@ def django_db_setup(template_database: str, django_db_blocker: Any) -> Iterator[
     yield
     with django_db_blocker.unblock():
         _point_to(home, "default")
-        _admin("DROP DATABASE {} WITH (FORCE)", name)
+        _drop(name)
 
 
 @contextmanager
@@ -70,7 +83,7 @@ def _cloned(template: str) -> Iterator[str]:
         yield name
     finally:
         _point_to(before, "default")
-        _admin("DROP DATABASE {} WITH (FORCE)", name)
+        _drop(name)
 
 
 @pytest.fixture
