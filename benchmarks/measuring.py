@@ -17,7 +17,7 @@ NAME = "tenner_bench"
 
 @dataclass(frozen=True)
 class Result:
-    """One figure beside its peer's; ``ratio`` is our speed over the peer's: above 1 we are faster."""
+    """One figure beside its peer's; ``ratio`` is our speed over the peer's: above 1 is faster."""
 
     name: str
     area: str

@@ -75,8 +75,6 @@ def apply_for_loans(
         RiskRefusal: no approved model or rate table, or facts that the model can't read.
         IdempotencyConflict: the key was used for other applications.
     """
-    for draft in drafts:
-        _check_limits(draft, house)
     with transaction.atomic():
         answer = once(
             scope=actor,
@@ -86,7 +84,7 @@ def apply_for_loans(
                 "on": on,
                 "drafts": [[d.borrower_id, d.amount, d.term_months, dict(d.facts)] for d in drafts],
             },
-            action=lambda: {"applications": _apply(drafts, on)},
+            action=lambda: {"applications": _apply(drafts, on, house)},
         )
     return [int(application) for application in answer["applications"]]
 
@@ -103,7 +101,9 @@ def _check_limits(draft: ApplicationDraft, house: House) -> None:
         raise ApplicationRefused(f"A loan runs over {terms} months.", field="term_months")
 
 
-def _apply(drafts: Sequence[ApplicationDraft], on: date) -> list[int]:
+def _apply(drafts: Sequence[ApplicationDraft], on: date, house: House) -> list[int]:
+    for draft in drafts:
+        _check_limits(draft, house)
     applications = Application.objects.bulk_create(
         [
             Application(
@@ -188,9 +188,7 @@ def _list(
 ) -> list[int]:
     wanted = [draft.application_id for draft in drafts]
     found = (
-        Application.objects.select_related("market")
-        .select_for_update(of=("self",))
-        .in_bulk(wanted)
+        Application.objects.select_related("market").select_for_update(of=("self",)).in_bulk(wanted)
     )
     markets = {market.market_id: market for market in list_markets()}
     _check_listable(drafts, found, borrower_id)

@@ -183,7 +183,7 @@ def _store_loans(
     fees = {(row.band, row.term_months): row.arrangement_fee_ppm for row in table.rows}
     losses = {(row.band, row.term_months): row.expected_loss_ppm for row in table.rows}
     monthly = monthly_rate_e12(rate)
-    ends = np.append(starts[1:], len(listing))
+    ends = np.append(starts, len(listing))[1:]
     markets = {market.market_id: market for market in list_markets(table)}
     loans: list[Loan] = []
     for key, start, end in zip(ids.tolist(), starts.tolist(), ends.tolist(), strict=True):

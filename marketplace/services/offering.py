@@ -75,19 +75,25 @@ def place_offers(
         IdempotencyConflict: the key was used for other offers.
     """
     with transaction.atomic():
-        bounds = [market.bounds for market in list_markets()]
-        standing: list[list[StandingRate]] = []
-        for draft in drafts:
-            check_amounts(amount=draft.amount, exposure_limit=draft.exposure_limit, step=house.step)
-            standing.append(standing_rates(draft.rates, bounds))
         answer = once(
             scope=actor,
             name="place_offers",
             key=key,
             content={"on": on, "drafts": [asdict(draft) for draft in drafts]},
-            action=lambda: _place(drafts, standing, on, actor, key),
+            action=lambda: _place(drafts, _standing(drafts, house), on, actor, key),
         )
     return [int(offer) for offer in answer["offers"]]
+
+
+def _standing(drafts: Sequence[OfferDraft], house: House) -> list[list[StandingRate]]:
+    """The rates with which the offers stand, once their amounts and rates are accepted.
+
+    Looked up inside the idempotent step: a key used before is answered even if bounds have moved.
+    """
+    bounds = [market.bounds for market in list_markets()]
+    for draft in drafts:
+        check_amounts(amount=draft.amount, exposure_limit=draft.exposure_limit, step=house.step)
+    return [standing_rates(draft.rates, bounds) for draft in drafts]
 
 
 def _place(
