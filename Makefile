@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps --no-compile
 # A linter needs no database: settings only have to be readable.
 NO_DATABASE := DATABASE_URL=postgresql://nobody@localhost/nothing
 SERVE ?= 1

@@ -59,9 +59,9 @@ def returns_by_band(on: date) -> Returns:
 
 
 def band_names() -> dict[int, str]:
-    """Names of the bands by position."""
+    """Names of the bands by position, safest first."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT position, band FROM marketplace_market")
+        cursor.execute("SELECT DISTINCT position, band FROM marketplace_market ORDER BY position")
         return dict(cursor.fetchall())
 
 
