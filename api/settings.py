@@ -84,9 +84,16 @@ TEMPLATES = [
 
 # Two roles of one database: the application's, and the owner's, which alone may migrate.
 _urls = database_urls(os.environ)
+# The embedded server's backend starts it again if it has died since.
+_engine = {} if os.environ.get("DATABASE_URL") else {"ENGINE": "api.database.backend"}
 DATABASES = {
-    "default": {**django_database(_urls.application), "CONN_MAX_AGE": 60},
-    "owner": django_database(_urls.owner),
+    "default": {
+        **django_database(_urls.application),
+        **_engine,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    },
+    "owner": {**django_database(_urls.owner), **_engine},
 }
 DATABASE_ROUTERS = ["api.database.router.OwnerMigrates"]
 
