@@ -41,7 +41,7 @@ demo: $(VENV)/.installed
 
 run: $(VENV)/.installed
 	$(RUN) manage.py migrate --verbosity 0
-	$(RUN) -m gunicorn api.wsgi --bind 127.0.0.1:8000 --workers 2
+	$(RUN) -m gunicorn api.wsgi --bind 127.0.0.1:8000 --workers 2 --no-control-socket
 
 test: $(VENV)/.installed-dev
 	$(RUN) -m pytest $(ARGS)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import warnings
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from api.database.urls import database_urls, django_database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(os.environ.get("TENNER_DATA", BASE_DIR / ".tenner"))
+# A relative folder starts at the project, like the embedded server's.
+DATA_DIR = BASE_DIR / Path(os.environ.get("TENNER_DATA") or ".tenner").expanduser()
 
 DEBUG = os.environ.get("TENNER_DEBUG", "") == "1"
 
@@ -24,13 +28,14 @@ def _secret_key() -> str:
     if given:
         return given
     path = DATA_DIR / "secret_key"
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="ascii") as file:
-            path.chmod(0o600)
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", encoding="ascii", dir=DATA_DIR) as made:
+            made.write(secrets.token_urlsafe(48))
+            made.flush()
+            # A link appears whole or not at all, and only the first of several processes makes it.
+            with suppress(FileExistsError):
+                os.link(made.name, path)
     return path.read_text(encoding="ascii")
 
 
@@ -119,8 +124,11 @@ USE_I18N = False
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "api" / "assets"]
+# Without `collectstatic` files are served from where they are, so a missing folder is no fault.
 WHITENOISE_USE_FINDERS = True
+warnings.filterwarnings("ignore", message="No directory at", module="whitenoise.base")
 
+CSRF_FAILURE_VIEW = "api.views.forged"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("TENNER_HTTPS", "") == "1"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -33,7 +33,7 @@ def ledger_bulk() -> Result:
         with transaction.atomic():
             open_accounts(kinds=[Kind.CASH], owner_ids=members)
         cash = account_ids(Kind.CASH, members)
-        bank = platform_accounts(Kind.CLIENT_BANK, ACCOUNTS)
+        bank = platform_accounts(Kind.CLIENT_BANK, [str(member) for member in members])
         _post("fund", np.zeros(ACCOUNTS, dtype=np.int64), bank, cash, 10_000_000)
         make_twin("twin_transfer", "accounts_transfer")
         rng = np.random.default_rng(3)

@@ -24,6 +24,10 @@ class PostingMalformed(AccountsRefusal):
     code = "POSTING_MALFORMED"
 
 
+LONGEST_KEY = 200
+LONGEST_REFERENCE = 60
+
+
 class EntryKind(StrEnum):
     """What happened."""
 
@@ -34,11 +38,9 @@ class EntryKind(StrEnum):
     OFFER_CANCELLED = "offer_cancelled"
     MATCHED = "matched"
     PAID_OUT = "paid_out"
-    CLAIM_BOOKED = "claim_booked"
     INTEREST_FELL_DUE = "interest_fell_due"
     PAYMENT_RECEIVED = "payment_received"
     PAYMENT_DISTRIBUTED = "payment_distributed"
-    CLAIM_PAID = "claim_paid"
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Posting:
         """This posting, once its arrays are known to fit.
 
         Raises:
-            PostingMalformed: arrays of different lengths, an entry without transfers, a key twice,
-                an account paying itself.
+            PostingMalformed: arrays of different lengths, an entry without transfers, a key twice
+                or too long, an account paying itself.
             AmountRefused: an amount that is not above zero and within bounds.
         """
         lengths = {len(a) for a in (self.entry, self.debit, self.credit, self.amount, self.book)}
@@ -95,6 +97,13 @@ class Posting:
             raise PostingMalformed("Every entry must have a transfer, and every transfer an entry.")
         if len({entry.key for entry in self.entries}) != len(self.entries):
             raise PostingMalformed("Two entries of one posting have the same key.")
+        for entry in self.entries:
+            if not 0 < len(entry.key) <= LONGEST_KEY:
+                raise PostingMalformed(f"An entry's key has 1 to {LONGEST_KEY} characters.")
+            if max(len(entry.actor), len(entry.reference)) > LONGEST_REFERENCE:
+                raise PostingMalformed(
+                    f"An entry's actor and reference have up to {LONGEST_REFERENCE} characters."
+                )
         if np.any(self.debit == self.credit):
             raise PostingMalformed("An account can't pay itself.")
         if np.any(self.amount <= 0) or np.any(self.amount > LARGEST_PENCE):

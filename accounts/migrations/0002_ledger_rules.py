@@ -165,6 +165,7 @@ def limit_application(apps: Any, schema_editor: Any) -> None:
     statements = [
         "REVOKE ALL ON accounts_chartline, accounts_account, accounts_entry, accounts_transfer"
         " FROM {}",
+        "REVOKE DELETE ON accounts_operation FROM {}",
         "GRANT SELECT ON accounts_chartline, accounts_account, accounts_entry, accounts_transfer"
         " TO {}",
         "GRANT INSERT (kind, owner_id, stripe) ON accounts_account TO {}",

@@ -29,6 +29,11 @@ class MemberManager(BaseUserManager["Member"]):
         member.save(using=self._db)
         return member
 
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> Member:
+        """Create a member of staff for ``createsuperuser``; operations, with every permission."""
+        staff = {"role": Role.OPERATIONS, "is_superuser": True}
+        return self.create_user(email, password, **{**fields, **staff})
+
     def get_by_natural_key(self, username: str | None) -> Member:
         """Whose e-mail address this is, in any case of its letters."""
         return self.get(email=(username or "").lower())

@@ -26,9 +26,7 @@ def fetch_columns(query: str, parameters: Sequence[Any], columns: int) -> list[I
     """
     connection.ensure_connection()
     with connection.connection.cursor() as cursor:
-        statement = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT BINARY)").format(
-            sql.SQL(query)
-        )
+        statement = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT BINARY)").format(sql.SQL(query))
         with cursor.copy(statement, parameters) as copy:
             data = b"".join(bytes(block) for block in copy)
     fields: list[tuple[str, str]] = [("count", ">i2")]

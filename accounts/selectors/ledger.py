@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,10 +41,11 @@ def account_ids(kind: Kind, owner_ids: IntArray) -> IntArray:
     return found
 
 
-def platform_accounts(kind: Kind, count: int) -> IntArray:
-    """Accounts of a platform kind for ``count`` transfers, spread over its stripes; shape (count,).
+def platform_accounts(kind: Kind, keys: Sequence[str]) -> IntArray:
+    """The stripe of a platform account for each entry, by the entry's key; shape ``(len(keys),)``.
 
-    Spreading keeps one hot row from making unrelated members wait for each other.
+    Stripes keep one hot row from making unrelated members wait for each other. The key decides,
+    so that a posting made again under its key is the same posting.
     """
     if LINES[kind].owner is not Owner.PLATFORM:
         raise AccountMissing(f"{kind} is not an account of the platform.")
@@ -52,14 +54,9 @@ def platform_accounts(kind: Kind, count: int) -> IntArray:
             "SELECT id FROM accounts_account WHERE kind = %s ORDER BY stripe", [str(kind)]
         )
         stripes = np.array([row[0] for row in cursor.fetchall()], dtype=np.int64)
-    # The process's backend decides where it begins, so that single posts spread as well.
-    spread: IntArray = stripes[(np.arange(count) + _backend()) % len(stripes)]
-    return spread
-
-
-def _backend() -> int:
-    connection.ensure_connection()
-    return int(connection.connection.info.backend_pid)
+    chosen = [zlib.crc32(key.encode()) % len(stripes) for key in keys]
+    found: IntArray = stripes[np.array(chosen, dtype=np.int64)]
+    return found
 
 
 @dataclass(frozen=True)

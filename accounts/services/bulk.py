@@ -65,6 +65,11 @@ def copy_rows(connection: BaseDatabaseWrapper, table: str, columns: Mapping[str,
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     connection.ensure_connection()
-    with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # COPY goes past Django's cursor: its errors must still arrive as Django's.
+    with (
+        connection.wrap_database_errors,
+        connection.connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
         copy.write(encode_rows(columns))
     return len(next(iter(columns.values())))

@@ -45,13 +45,14 @@ def deposit(*, movements: Sequence[CashMovement], on: date, actor: str) -> Poste
     """
     with transaction.atomic():
         members, amounts = _columns(movements)
+        entries = _entries(movements, EntryKind.DEPOSIT, on, actor)
         return post(
             posting(
-                _entries(movements, EntryKind.DEPOSIT, on, actor),
+                entries,
                 [
                     Leg(
                         np.arange(len(movements)),
-                        debit=platform_accounts(Kind.CLIENT_BANK, len(movements)),
+                        debit=platform_accounts(Kind.CLIENT_BANK, [e.key for e in entries]),
                         credit=account_ids(Kind.CASH, members),
                         amount=amounts,
                         book=Book.CASH,
@@ -95,14 +96,15 @@ def confirm_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: s
     """
     with transaction.atomic():
         members, amounts = _columns(movements)
+        entries = _entries(movements, EntryKind.WITHDRAWAL_CONFIRMED, on, actor)
         return post(
             posting(
-                _entries(movements, EntryKind.WITHDRAWAL_CONFIRMED, on, actor),
+                entries,
                 [
                     Leg(
                         np.arange(len(movements)),
                         debit=account_ids(Kind.ON_ITS_WAY, members),
-                        credit=platform_accounts(Kind.CLIENT_BANK, len(movements)),
+                        credit=platform_accounts(Kind.CLIENT_BANK, [e.key for e in entries]),
                         amount=amounts,
                         book=Book.CASH,
                     )

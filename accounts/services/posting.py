@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from django.db import connection
-from django.db.utils import DatabaseError, IntegrityError
+from django.db.utils import DatabaseError
 
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import IntArray, Posting
@@ -115,24 +115,19 @@ def _replayed(keys: list[str], digests: list[bytes], written: dict[str, int]) ->
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn the database's refusals of a posting into typed ones."""
+    """Turn the database's refusals of a posting into typed ones; other errors stay what they are.
+
+    Raises:
+        NotEnoughMoney, AccountUnknown: see :func:`post`.
+    """
     try:
         yield
     except DatabaseError as error:
-        raise _translated(error) from error
-    except Exception as error:
-        # COPY goes past Django's cursor, so its errors arrive as psycopg's own.
-        if getattr(error, "sqlstate", None) is None:
-            raise
-        raise _translated(error) from error
-
-
-def _translated(error: Exception) -> Exception:
-    cause = error.__cause__ if isinstance(error, DatabaseError) else error
-    state = getattr(cause, "sqlstate", None)
-    constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
-    if constraint == "accounts_account_no_overdraft":
-        return NotEnoughMoney("There is not enough money in the account for this.")
-    if state == "TN004":
-        return AccountUnknown("A transfer names an account that can't be posted to.")
-    return error if isinstance(error, DatabaseError) else IntegrityError(str(error))
+        cause = error.__cause__
+        state = getattr(cause, "sqlstate", None)
+        constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
+        if constraint == "accounts_account_no_overdraft":
+            raise NotEnoughMoney("There is not enough money in the account for this.") from error
+        if state == "TN004":
+            raise AccountUnknown("A transfer names an account that can't be posted to.") from error
+        raise

@@ -131,6 +131,8 @@ def limit_application(apps: Any, schema_editor: Any) -> None:
     statements = [
         "REVOKE UPDATE, DELETE ON marketplace_part, marketplace_distribution,"
         " marketplace_loanmove FROM {}",
+        # What was owed and paid stays on record, whatever becomes of it.
+        "REVOKE DELETE ON marketplace_loan, marketplace_instalment, marketplace_payment FROM {}",
         # A sale moves a part to another lender; nothing else of a part may be changed.
         "GRANT UPDATE (lender_id) ON marketplace_part TO {}",
     ]

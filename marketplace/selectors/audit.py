@@ -115,12 +115,13 @@ _RULES = (
         " JOIN marketplace_part AS p ON p.loan_id = l.id GROUP BY l.id",
     ),
     (
-        "The ledger's claim on each loan is what its borrower still owes",
+        "The ledger has of each loan what its borrower still owes, and payments not yet cleared",
         "SELECT 'loan ' || l.id, p.balance = CASE WHEN l.paid_out_on IS NULL THEN 0"
         " ELSE l.amount - l.principal_paid END AND i.balance = (SELECT coalesce(sum("
         " n.interest_due - n.interest_paid), 0) FROM marketplace_instalment AS n"
         " WHERE n.loan_id = l.id AND n.interest_due IS NOT NULL)"
-        " AND c.balance = 0 FROM marketplace_loan AS l"
+        " AND c.balance = (SELECT coalesce(sum(y.amount), 0) FROM marketplace_payment AS y"
+        " WHERE y.loan_id = l.id AND y.distributed_on IS NULL) FROM marketplace_loan AS l"
         " JOIN accounts_account AS p ON p.kind = 'principal_owed' AND p.owner_id = l.id"
         " JOIN accounts_account AS i ON i.kind = 'interest_due' AND i.owner_id = l.id"
         " JOIN accounts_account AS c ON c.kind = 'clearing' AND c.owner_id = l.id",
@@ -150,9 +151,10 @@ _RULES = (
     ),
     (
         "Nobody holds more of a borrower than the exposure limit of the offer they lent through",
-        "SELECT 'lender ' || p.lender_id || ' in loan ' || l.id, sum(p.size) <="
-        " max(o.exposure_limit) FROM marketplace_part AS p JOIN marketplace_loan AS l"
+        "SELECT 'lender ' || p.lender_id || ' in borrower ' || l.borrower_id,"
+        " sum(p.size - p.principal_received) <= max(o.exposure_limit)"
+        " FROM marketplace_part AS p JOIN marketplace_loan AS l"
         " ON l.id = p.loan_id JOIN marketplace_offer AS o ON o.id = p.offer_id"
-        " GROUP BY p.lender_id, l.id",
+        " WHERE l.state <> 'cancelled' GROUP BY p.lender_id, l.borrower_id",
     ),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from django.db import connection
 
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import PENCE_PER_UNIT, IntArray
@@ -93,6 +94,19 @@ class FallingDue:
     number: IntArray
     balance_months: IntArray
     outstanding: IntArray
+
+
+def earliest_due(on: date) -> date | None:
+    """The first day by ``on`` with an instalment that is not yet counted; one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(i.due_on) FROM marketplace_instalment AS i"
+            " JOIN marketplace_loan AS l ON l.id = i.loan_id"
+            " WHERE i.due_on <= %s AND i.interest_due IS NULL AND l.state = ANY (%s)",
+            [on, list(SERVICED)],
+        )
+        found: date | None = cursor.fetchone()[0]
+    return found
 
 
 def load_falling_due(on: date) -> FallingDue:

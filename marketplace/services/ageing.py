@@ -11,6 +11,7 @@ from marketplace.core.house import HOUSE, House
 from marketplace.core.schedule import add_months
 from marketplace.core.states import LoanState
 from marketplace.selectors.servicing import SERVICED
+from marketplace.services.locks import lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
 
@@ -32,7 +33,7 @@ def age_loans(*, on: date, house: House = HOUSE) -> Aged:
         How many loans moved.
     """
     with transaction.atomic():
-        connection.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('servicing'))")
+        lock_servicing()
         with connection.cursor() as cursor:
             cursor.execute(
                 "WITH owed AS ("

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.utils import IntegrityError
 
 from accounts.services.idempotency import once
 from marketplace.core.errors import MarketplaceRefusal
@@ -50,6 +52,7 @@ class ApplicationDraft:
     facts: Mapping[str, Any]
 
 
+_ONE_OPEN = "A borrower has one listing open at a time."
 _STATE_AFTER = {
     Decision.QUOTED: ApplicationState.QUOTED,
     Decision.REFERRED: ApplicationState.REFERRED,
@@ -172,7 +175,7 @@ def list_loans(
             another open listing or is in arrears, or a highest rate out of bounds or off its step.
         IdempotencyConflict: the key was used for other listings.
     """
-    with transaction.atomic():
+    with _one_open_listing(), transaction.atomic():
         answer = once(
             scope=actor,
             name="list_loans",
@@ -181,6 +184,17 @@ def list_loans(
             action=lambda: {"listings": _list(drafts, borrower_id, on, house)},
         )
     return [int(listing) for listing in answer["listings"]]
+
+
+@contextmanager
+def _one_open_listing() -> Iterator[None]:
+    """Two listings of one borrower at the same instant: the database refuses the later one."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "marketplace_listing_one_open_a_borrower" not in str(error):
+            raise
+        raise ListingRefused(_ONE_OPEN, field="application") from error
 
 
 def _list(
@@ -229,7 +243,7 @@ def _check_listable(
         borrowers.add(application.borrower_id)
     busy = Listing.objects.filter(borrower__in=borrowers, state=ListingState.OPEN).exists()
     if busy or len(borrowers) != len(drafts):
-        raise ListingRefused("A borrower has one listing open at a time.", field="application")
+        raise ListingRefused(_ONE_OPEN, field="application")
     late = Loan.objects.filter(
         borrower__in=borrowers, state__in=[LoanState.ARREARS, LoanState.DEFAULT]
     )

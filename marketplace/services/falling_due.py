@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 from django.db import connection, transaction
@@ -16,28 +16,38 @@ from marketplace.core.interest import cumulative_interest
 from marketplace.selectors.servicing import (
     FallingDue,
     PartRates,
+    earliest_due,
     load_falling_due,
     load_part_rates,
 )
+from marketplace.services.locks import lock_servicing
+from marketplace.services.payments import distribute_cleared
 
 
 def fall_due(*, on: date, actor: str) -> int:
     """Fix the interest of every instalment due by ``on``, the earliest of each loan first.
 
     Interest is the monthly rate on the principal outstanding, part by part. Days that were missed
-    are caught up in order. The number of statements depends on how many instalments the loan that
-    is furthest behind has to catch up, not on the number of loans or parts.
+    are caught up in order, what had cleared before each of them spread first, so that a late run
+    charges what a punctual one would have. The number of statements depends on how many due dates
+    there are to catch up, not on the number of loans or parts.
 
     Returns:
         How many instalments fell due.
     """
     count = 0
-    with transaction.atomic():
-        connection.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('servicing'))")
-        while len((due := load_falling_due(on)).loan):
-            _fall_due_once(due, on, actor)
+    while True:
+        # A transaction a day, so that each has one posting, and what is done stays done.
+        day = earliest_due(on)
+        if day is None:
+            return count
+        distribute_cleared(on=on, actor=actor, cleared_by=day - timedelta(days=1))
+        with transaction.atomic():
+            lock_servicing()
+            due = load_falling_due(day)
+            if len(due.loan):
+                _fall_due_once(due, day, actor)
             count += len(due.loan)
-    return count
 
 
 def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
@@ -73,7 +83,7 @@ def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
     leg = Leg(
         np.arange(len(booked)),
         debit=account_ids(Kind.INTEREST_DUE, due.loan[booked]),
-        credit=platform_accounts(Kind.CLAIMS_HELD, len(booked)),
+        credit=platform_accounts(Kind.CLAIMS_HELD, [entry.key for entry in entries]),
         amount=interest[booked],
         book=Book.CLAIMS,
     )

@@ -31,6 +31,7 @@ from marketplace.selectors.order_book import (
     load_open_listings,
     load_order_book,
 )
+from marketplace.services.locks import lock_matching
 from risk.core.pricing import to_ppm
 from risk.selectors.assessments import assessments_by_id, expected_returns
 from risk.selectors.rate_tables import RateTableView, current_rate_table
@@ -73,7 +74,7 @@ def run_cycle(*, on: date, actor: str, key: str) -> CycleView:
         IdempotencyConflict: the key was used for another day's cycle.
     """
     with transaction.atomic():
-        connection.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('matching'))")
+        lock_matching()
         answer = once(
             scope="platform",
             name="run_cycle",

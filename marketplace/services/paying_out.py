@@ -26,6 +26,7 @@ from marketplace.core.states import LoanState
 from marketplace.models import Loan
 from marketplace.selectors.servicing import LoanParts, load_parts
 from marketplace.services.calendar import bank_holidays_around
+from marketplace.services.locks import lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
 
@@ -59,6 +60,7 @@ def pay_out(*, loan_ids: Sequence[int], on: date, actor: str, key: str) -> int:
 
 
 def _pay_out(loan_ids: Sequence[int], on: date, actor: str) -> dict[str, Any]:
+    lock_servicing()
     loans = list(
         Loan.objects.select_for_update()
         .filter(pk__in=loan_ids, state=LoanState.FUNDED)
@@ -117,6 +119,11 @@ def _post_pay_out(loans: Sequence[Loan], parts: LoanParts, on: date, actor: str)
     borrowers = np.array([loan.borrower_id for loan in loans], dtype=np.int64)
     clearing = account_ids(Kind.CLEARING, parts.loan)
     place = np.repeat(every, np.diff(parts.book.offsets))
+    entries = [
+        EntryDraft(EntryKind.PAID_OUT, f"pay-out/{loan.pk}", on, actor, f"loan:{loan.pk}")
+        for loan in loans
+    ]
+    keys = [entry.key for entry in entries]
     legs = [
         Leg(
             place,
@@ -126,17 +133,13 @@ def _post_pay_out(loans: Sequence[Loan], parts: LoanParts, on: date, actor: str)
             book=Book.CASH,
         ),
         Leg(every, clearing, account_ids(Kind.CASH, borrowers), amount - fee, Book.CASH),
-        Leg(every, clearing, platform_accounts(Kind.FEES, count), fee, Book.CASH),
+        Leg(every, clearing, platform_accounts(Kind.FEES, keys), fee, Book.CASH),
         Leg(
             every,
             debit=account_ids(Kind.PRINCIPAL_OWED, parts.loan),
-            credit=platform_accounts(Kind.CLAIMS_HELD, count),
+            credit=platform_accounts(Kind.CLAIMS_HELD, keys),
             amount=amount,
             book=Book.CLAIMS,
         ),
-    ]
-    entries = [
-        EntryDraft(EntryKind.PAID_OUT, f"pay-out/{loan.pk}", on, actor, f"loan:{loan.pk}")
-        for loan in loans
     ]
     post(posting(entries, legs))

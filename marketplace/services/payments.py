@@ -34,6 +34,7 @@ from marketplace.selectors.servicing import (
     load_parts,
 )
 from marketplace.services.calendar import bank_holidays_around
+from marketplace.services.locks import lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
 
@@ -54,9 +55,10 @@ class PaymentDraft:
 def receive_payments(
     *, payments: Sequence[PaymentDraft], on: date, actor: str, key: str, house: House = HOUSE
 ) -> int:
-    """Take payments in: bank to the borrowers' cash. They are spread when they have cleared.
+    """Take payments in: bank to the borrowers' cash, and at once into their loans' clearing.
 
-    One payment a loan; a fixed number of statements.
+    There they wait, out of anyone's reach, and are spread when they have cleared. One payment a
+    loan; a fixed number of statements.
 
     Returns:
         How many were taken in; the same again for a key used before.
@@ -77,6 +79,7 @@ def receive_payments(
 
 
 def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: House) -> int:
+    lock_servicing()
     amounts = {payment.loan_id: payment.amount for payment in payments}
     if len(amounts) != len(payments):
         raise PaymentRefused("A loan is named twice among the payments.", field="loan")
@@ -110,13 +113,6 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
             " WHERE id = ANY (%s)",
             [on, ids],
         )
-    leg = Leg(
-        np.arange(len(loans)),
-        debit=platform_accounts(Kind.CLIENT_BANK, len(loans)),
-        credit=account_ids(Kind.CASH, np.array([loan.borrower_id for loan in loans])),
-        amount=np.array([amounts[loan.pk] for loan in loans], dtype=np.int64),
-        book=Book.CASH,
-    )
     entries = [
         EntryDraft(
             EntryKind.PAYMENT_RECEIVED,
@@ -127,26 +123,43 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
         )
         for loan in loans
     ]
-    post(posting(entries, [leg]))
+    cash = account_ids(Kind.CASH, np.array([loan.borrower_id for loan in loans]))
+    clearing = account_ids(Kind.CLEARING, np.array(ids))
+    pence = np.array([amounts[loan.pk] for loan in loans], dtype=np.int64)
+    every = np.arange(len(loans))
+    bank = platform_accounts(Kind.CLIENT_BANK, [entry.key for entry in entries])
+    legs = [
+        Leg(every, debit=bank, credit=cash, amount=pence, book=Book.CASH),
+        Leg(every, debit=cash, credit=clearing, amount=pence, book=Book.CASH),
+    ]
+    post(posting(entries, legs))
     return len(loans)
 
 
-def distribute_cleared(*, on: date, actor: str) -> int:
+def distribute_cleared(*, on: date, actor: str, cleared_by: date | None = None) -> int:
     """Spread every payment that has cleared by ``on`` over the parts of its loan, to the penny.
 
-    Oldest instalment first, interest before principal; what nothing is due for stays in the
+    Oldest instalment first, interest before principal; what nothing is due for becomes the
     borrower's cash. The number of statements depends on how many payments of one loan wait, not
     on the number of loans or parts.
+
+    Args:
+        on: business date.
+        actor: who asks.
+        cleared_by: leave payments that cleared later where they are; ``on`` when not given.
 
     Returns:
         How many shares were written.
     """
     shares = 0
-    with transaction.atomic():
-        connection.cursor().execute("SELECT pg_advisory_xact_lock(hashtext('servicing'))")
-        while len((cleared := load_cleared(on)).loan):
+    while True:
+        # One posting a transaction, last: two in one would lock accounts out of order.
+        with transaction.atomic():
+            lock_servicing()
+            cleared = load_cleared(cleared_by or on)
+            if not len(cleared.loan):
+                return shares
             shares += _distribute_once(cleared, on, actor)
-    return shares
 
 
 def _distribute_once(cleared: ClearedPayments, on: date, actor: str) -> int:
@@ -226,52 +239,49 @@ def _posting(
     actor: str,
 ) -> Posting:
     """One entry a payment: one net transfer a part, one fee transfer a loan, and the claims."""
-    used = np.flatnonzero(principal + interest)
-    place = np.full(len(cleared.loan), -1, dtype=np.int64)
-    place[used] = np.arange(len(used))
-    entry_of_part = np.repeat(place, np.diff(parts.book.offsets))
+    entries = [
+        EntryDraft(
+            EntryKind.PAYMENT_DISTRIBUTED,
+            f"distribution/{loan}/{number}",
+            on,
+            actor,
+            f"loan:{loan}",
+        )
+        for loan, number in zip(cleared.loan.tolist(), cleared.number.tolist(), strict=True)
+    ]
+    keys = [entry.key for entry in entries]
+    every = np.arange(len(cleared.loan))
+    entry_of_part = np.repeat(every, np.diff(parts.book.offsets))
     net = shares.principal + shares.interest - shares.fee
     paid = np.flatnonzero(net)
-    fees = segment_sums(shares.fee, parts.book.offsets)[used]
     clearing = account_ids(Kind.CLEARING, cleared.loan)
-    held = platform_accounts(Kind.CLAIMS_HELD, len(used))
-    clearing_of_part = np.repeat(clearing, np.diff(parts.book.offsets))
+    held = platform_accounts(Kind.CLAIMS_HELD, keys)
     legs = [
         Leg(
-            place[used],
-            debit=account_ids(Kind.CASH, cleared.borrower[used]),
-            credit=clearing[used],
-            amount=(principal + interest)[used],
-            book=Book.CASH,
-        ),
-        Leg(
             entry_of_part[paid],
-            debit=clearing_of_part[paid],
+            debit=clearing[entry_of_part[paid]],
             credit=account_ids(Kind.CASH, parts.lender[paid]),
             amount=net[paid],
             book=Book.CASH,
         ),
         Leg(
-            place[used],
-            debit=clearing[used],
-            credit=platform_accounts(Kind.FEES, len(used)),
-            amount=fees,
+            every,
+            debit=clearing,
+            credit=platform_accounts(Kind.FEES, keys),
+            amount=segment_sums(shares.fee, parts.book.offsets),
+            book=Book.CASH,
+        ),
+        Leg(
+            every,
+            debit=clearing,
+            credit=account_ids(Kind.CASH, cleared.borrower),
+            amount=cleared.amount - principal - interest,
             book=Book.CASH,
         ),
     ]
     for kind, amount in ((Kind.PRINCIPAL_OWED, principal), (Kind.INTEREST_DUE, interest)):
-        owed = account_ids(kind, cleared.loan[used])
-        legs.append(Leg(place[used], held, owed, amount[used], Book.CLAIMS))
-    entries = [
-        EntryDraft(
-            EntryKind.PAYMENT_DISTRIBUTED,
-            f"distribution/{cleared.loan[row]}/{cleared.number[row]}",
-            on,
-            actor,
-            f"loan:{cleared.loan[row]}",
-        )
-        for row in used
-    ]
+        owed = account_ids(kind, cleared.loan)
+        legs.append(Leg(every, debit=held, credit=owed, amount=amount, book=Book.CLAIMS))
     return posting(entries, legs)
 
 
@@ -281,7 +291,7 @@ def _close_or_cure(loan_ids: IntArray, on: date) -> None:
         cursor.execute(
             "SELECT l.id, l.state, l.principal_paid = l.amount FROM marketplace_loan AS l"
             " WHERE l.id = ANY (%s) AND l.state = ANY (%s) AND NOT EXISTS ("
-            " SELECT FROM marketplace_instalment AS i WHERE i.loan_id = l.id AND i.due_on <= %s"
+            " SELECT FROM marketplace_instalment AS i WHERE i.loan_id = l.id AND i.due_on < %s"
             " AND i.interest_due IS NOT NULL"
             " AND (i.interest_paid < i.interest_due OR i.principal_paid < i.principal_due))"
             " AND (l.principal_paid = l.amount OR l.state = %s) ORDER BY l.id",

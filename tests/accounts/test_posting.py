@@ -146,7 +146,7 @@ def test_an_unknown_account_is_refused(members: list[Member]) -> None:
 
 def test_no_transfer_crosses_from_one_book_to_the_other(members: list[Member]) -> None:
     cash = int(account_ids(Kind.CASH, np.array([members[0].pk]))[0])
-    claims = int(platform_accounts(Kind.CLAIMS_HELD, 1)[0])
+    claims = int(platform_accounts(Kind.CLAIMS_HELD, ["k"])[0])
     for book in Book:
         with pytest.raises(AccountUnknown), transaction.atomic():
             post(posting([_entry(f"k{book}")], [Leg(0, cash, claims, 5, book)]))

@@ -103,3 +103,17 @@ def test_the_same_operation_asked_twice_at_once_happens_once(committed_db: str) 
     _at_once(ask, 8)
     assert len({answer["by"] for answer in answers}) == 1
     assert member_balances(taker).cash == 1_100
+
+
+def test_the_same_deposit_from_eight_connections_arrives_once(committed_db: str) -> None:
+    member = _funded(1, 1_000)[0]
+    replayed: list[bool] = []
+
+    def arrive(_: int) -> None:
+        movement = CashMovement(member, 500, "statement-7-line-3")
+        replayed.append(deposit(movements=[movement], on=DAY, actor="t").replayed)
+
+    _at_once(arrive, 8)
+    assert sorted(replayed) == [False] + [True] * 7
+    assert member_balances(member).cash == 1_500
+    assert check_book().holds

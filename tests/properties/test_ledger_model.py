@@ -33,7 +33,7 @@ _POSTING = st.tuples(st.integers(0, 5), st.lists(_TRANSFER, min_size=1, max_size
 def accounts(db: None) -> list[int]:
     members = enrol_members(members=MemberFactory.build_batch(3))
     cash = account_ids(Kind.CASH, np.array([m.pk for m in members])).tolist()
-    return [*cash, int(platform_accounts(Kind.CLIENT_BANK, 1)[0])]
+    return [*cash, int(platform_accounts(Kind.CLIENT_BANK, ["bank"])[0])]
 
 
 @given(st.lists(_POSTING, max_size=12))

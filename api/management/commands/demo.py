@@ -195,10 +195,9 @@ def _serve(console: Console, demo: run.Demo, address: str) -> None:
     connections.close_all()
     environment = {**os.environ, "TENNER_BUSINESS_DATE": str(demo.last_day)}
     sys.stdout.flush()
+    options = ["--bind", address, "--workers", "2", "--no-control-socket"]
     os.execve(  # noqa: S606 - our own interpreter, no words from outside
-        sys.executable,
-        [sys.executable, "-m", "gunicorn", "api.wsgi", "--bind", address, "--workers", "2"],
-        environment,
+        sys.executable, [sys.executable, "-m", "gunicorn", "api.wsgi", *options], environment
     )
 
 

@@ -16,21 +16,24 @@ def grant_to_application() -> None:
 
     Migrations take back what the ledger must not allow (``accounts/migrations``).
     """
+    _on_owner(
+        "GRANT USAGE ON SCHEMA public TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
+        " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {}",
+    )
+
+
+def _on_owner(*statements: str) -> None:
+    """Run statements about the application's role, unless it is the owner itself."""
     application = settings.DATABASES["default"]["USER"]
     if application == settings.DATABASES["owner"]["USER"]:
         return
-    role = sql.Identifier(application)
-    statements = [
-        "GRANT USAGE ON SCHEMA public TO {}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public "
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {}",
-    ]
     owner = connections["owner"]
     owner.ensure_connection()
     with owner.connection.cursor() as cursor:
         for statement in statements:
-            cursor.execute(sql.SQL(statement).format(role))
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(application)))
 
 
 class Command(migrate.Command):
@@ -41,6 +44,9 @@ class Command(migrate.Command):
         parser.set_defaults(database="owner")
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        if options["database"] == "owner":
-            grant_to_application()
-        return super().handle(*args, **options)
+        if options["database"] != "owner":
+            return super().handle(*args, **options)
+        grant_to_application()
+        answer = super().handle(*args, **options)
+        _on_owner("REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}")
+        return answer
