@@ -1,5 +1,28 @@
 """Where everything is served."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, URLResolver, path
+from django.views.decorators.cache import never_cache
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from api.graphql.view import Endpoint
+from api.rest.health import Health
+from api.rest.loan_book import LoanBook
+from api.views import GraphiQL, our_own_only, start
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", never_cache(start), name="start"),
+    path(
+        "sign-in/",
+        our_own_only(
+            LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True)
+        ),
+        name="sign-in",
+    ),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("graphql/", never_cache(Endpoint.as_view()), name="graphql"),
+    path("graphiql/", GraphiQL.as_view(), name="graphiql"),
+    path("api/loan-book", LoanBook.as_view(), name="loan-book"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="openapi"),
+    path("health/", Health.as_view(), name="health"),
+]

@@ -39,7 +39,8 @@ def once(
         scope: who asks, such as ``member:7``; keys of different scopes never meet.
         name: the operation.
         key: chosen by the caller, 1 to 120 characters.
-        content: what was asked for; must be the same when the key is used again.
+        content: what was asked for; must be the same when the key is used again. Leave the
+            business date out of what people ask for, or a retry after midnight is a conflict.
         action: does the work inside the caller's transaction.
 
     Raises:

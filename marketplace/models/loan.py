@@ -180,7 +180,9 @@ class Instalment(models.Model):
                 )
                 & (
                     models.Q(interest_due__isnull=True, interest_paid=0)
-                    | models.Q(interest_paid__lte=models.F("interest_due"))
+                    | models.Q(
+                        interest_due__isnull=False, interest_paid__lte=models.F("interest_due")
+                    )
                 ),
                 name="marketplace_instalment_paid_within_due",
             ),

@@ -84,7 +84,6 @@ def apply_for_loans(
             name="apply_for_loans",
             key=key,
             content={
-                "on": on,
                 "drafts": [[d.borrower_id, d.amount, d.term_months, dict(d.facts)] for d in drafts],
             },
             action=lambda: {"applications": _apply(drafts, on, house)},
@@ -180,7 +179,7 @@ def list_loans(
             scope=actor,
             name="list_loans",
             key=key,
-            content={"on": on, "drafts": [[d.application_id, d.highest_rate] for d in drafts]},
+            content={"drafts": [[d.application_id, d.highest_rate] for d in drafts]},
             action=lambda: {"listings": _list(drafts, borrower_id, on, house)},
         )
     return [int(listing) for listing in answer["listings"]]

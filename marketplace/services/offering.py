@@ -79,7 +79,7 @@ def place_offers(
             scope=actor,
             name="place_offers",
             key=key,
-            content={"on": on, "drafts": [asdict(draft) for draft in drafts]},
+            content={"drafts": [asdict(draft) for draft in drafts]},
             action=lambda: _place(drafts, _standing(drafts, house), on, actor, key),
         )
     return [int(offer) for offer in answer["offers"]]
@@ -173,7 +173,7 @@ def cancel_offer(*, offer_id: int, lender_id: int, on: date, actor: str, key: st
             scope=actor,
             name="cancel_offer",
             key=key,
-            content={"offer": offer_id, "on": on},
+            content={"offer": offer_id},
             action=lambda: _cancel(offer_id, lender_id, on, actor, key),
         )
     return int(answer["returned"])

@@ -114,17 +114,17 @@ def drafts(module_db: str) -> Registered:
 
 
 @pytest.fixture
-def data_set(drafts: Registered, db: None) -> DataSet:  # noqa: ARG001 - opens the transaction
+def data_set(drafts: Registered, db: None) -> DataSet:
     return DataSet.objects.get(pk=drafts.data_set.pk)
 
 
 @pytest.fixture
-def draft(drafts: Registered, db: None) -> ModelVersion:  # noqa: ARG001 - opens the transaction
+def draft(drafts: Registered, db: None) -> ModelVersion:
     return ModelVersion.objects.select_related("data_set").get(pk=drafts.model_version.pk)
 
 
 @pytest.fixture
-def draft_table(drafts: Registered, db: None) -> RateTable:  # noqa: ARG001 - likewise
+def draft_table(drafts: Registered, db: None) -> RateTable:
     return RateTable.objects.get(pk=drafts.rate_table.pk)
 
 

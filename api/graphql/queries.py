@@ -1,0 +1,114 @@
+"""What can be asked."""
+
+# ruff: noqa: ARG004 - graphene hands root and info to every resolver.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import graphene
+from graphene import relay
+
+from accounts.models import Member
+from api.errors import NotFound
+from api.graphql.access import borrower, lender, signed_in
+from api.graphql.ids import NOTHING_THERE, named, public_id
+from api.graphql.paging import PageField, connection, wanted
+from api.graphql.types.lending import PortfolioConnection
+from api.graphql.types.loan import MyLoanConnection
+from api.graphql.types.market import Market, QuoteAnswer
+from api.graphql.types.viewer import Viewer
+from api.graphql.wire import MoneyInput
+from marketplace.selectors.borrowings import (
+    find_application,
+    find_borrowed_loan,
+    find_listing,
+    loans_page,
+)
+from marketplace.selectors.depth import market_with_depth, markets_with_depth
+from marketplace.selectors.portfolio import (
+    find_loan_as_lender,
+    find_offer,
+    find_part,
+    portfolio_page,
+)
+
+# How each type is found for a member who asks by global id: their own, or nothing.
+_FOUND_BY: dict[str, Callable[[Member, str], Any]] = {
+    "Application": lambda member, text: find_application(member.pk, public_id(text)),
+    "Listing": lambda member, text: find_listing(member.pk, public_id(text)),
+    "Loan": lambda member, text: find_loan_as_lender(member.pk, public_id(text)),
+    "MyLoan": lambda member, text: find_borrowed_loan(member.pk, public_id(text)),
+    "Offer": lambda member, text: find_offer(member.pk, public_id(text)),
+    "Part": lambda member, text: find_part(member.pk, text),
+    "Viewer": lambda member, text: member if public_id(text) == member.public_id else None,
+}
+
+
+class Query(graphene.ObjectType):
+    """What can be asked; each field refuses what its member may not see."""
+
+    node = graphene.Field(
+        relay.Node,
+        id=graphene.ID(required=True),
+        description="Anything of the member's own by its global id.",
+    )
+    viewer = graphene.Field(Viewer, description="Who is signed in.")
+    markets = graphene.List(graphene.NonNull(Market), description="By term and band.")
+    market = graphene.Field(
+        Market, band=graphene.String(required=True), term_months=graphene.Int(required=True)
+    )
+    quote = graphene.Field(
+        QuoteAnswer,
+        band=graphene.String(required=True),
+        term_months=graphene.Int(required=True),
+        amount=MoneyInput(required=True),
+        resolver=QuoteAnswer.ask,
+        description="What a loan would cost now; reserves nothing.",
+    )
+    portfolio = PageField(PortfolioConnection, description="The lender's parts.")
+    my_loans = PageField(MyLoanConnection, description="The borrower's loans.")
+
+    @staticmethod
+    def resolve_node(root: Any, info: graphene.ResolveInfo, id: str) -> Any:  # noqa: A002 - Relay's
+        """The member's own thing of that id."""
+        member = signed_in(info)
+        kind, text = named(id)
+        find = _FOUND_BY.get(kind)
+        found = find(member, text) if find else None
+        if found is None:
+            raise NotFound(NOTHING_THERE, field="id")
+        return found
+
+    @staticmethod
+    def resolve_viewer(root: Any, info: graphene.ResolveInfo) -> Member:
+        """Who asks."""
+        return signed_in(info)
+
+    @staticmethod
+    def resolve_markets(root: Any, info: graphene.ResolveInfo) -> list[Any]:
+        """For anyone signed in: who offers is not told."""
+        signed_in(info)
+        return [Market.of(found) for found in markets_with_depth()]
+
+    @staticmethod
+    def resolve_market(root: Any, info: graphene.ResolveInfo, band: str, term_months: int) -> Any:
+        """For anyone signed in: who offers is not told."""
+        signed_in(info)
+        return Market.of(market_with_depth(band, term_months))
+
+    @staticmethod
+    def resolve_portfolio(
+        root: Any, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The lender's own."""
+        page = portfolio_page(lender(info).pk, wanted(first, after))
+        return connection(PortfolioConnection, page)
+
+    @staticmethod
+    def resolve_my_loans(
+        root: Any, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The borrower's own."""
+        return connection(MyLoanConnection, loans_page(borrower(info).pk, wanted(first, after)))

@@ -1,0 +1,79 @@
+"""Who is signed in, and what they have."""
+
+# ruff: noqa: ARG004 - graphene hands root and info to every resolver.
+
+from __future__ import annotations
+
+from typing import Any
+
+import graphene
+from graphene import relay
+
+from accounts.models import Member
+from accounts.selectors.ledger import Balances as BalancesView
+from accounts.selectors.ledger import member_balances
+from api.graphql.paging import PageField, connection, wanted
+from api.graphql.types.borrowing import ApplicationConnection, ListingConnection
+from api.graphql.types.lending import OfferConnection
+from api.graphql.wire import MemberRole, Money
+from marketplace.selectors.borrowings import applications_page, listings_page
+from marketplace.selectors.portfolio import offers_page
+
+
+class Balances(graphene.ObjectType):
+    """A member's money, by where it is."""
+
+    cash = graphene.Field(Money, required=True, description="Free to offer or to withdraw.")
+    on_offer = graphene.Field(Money, required=True, description="In the order book.")
+    matched = graphene.Field(Money, required=True, description="For loans not yet paid out.")
+    on_its_way = graphene.Field(Money, required=True, description="Sent to the bank.")
+
+
+class Viewer(graphene.ObjectType):
+    """Who is signed in."""
+
+    class Meta:
+        interfaces = (relay.Node,)
+        possible_types = (Member,)
+
+    public_id = graphene.UUID(required=True)
+    name = graphene.String(required=True)
+    email = graphene.String(required=True)
+    role = graphene.Field(MemberRole, required=True)
+    is_lender = graphene.Boolean(required=True)
+    is_borrower = graphene.Boolean(required=True)
+    balances = graphene.Field(Balances, description="None for staff, who hold no money.")
+    applications = PageField(ApplicationConnection, required=True)
+    listings = PageField(ListingConnection, required=True)
+    offers = PageField(OfferConnection, required=True)
+
+    @staticmethod
+    def resolve_id(root: Member, info: graphene.ResolveInfo) -> Any:
+        """The public id becomes the global one."""
+        return root.public_id
+
+    @staticmethod
+    def resolve_balances(root: Member, info: graphene.ResolveInfo) -> BalancesView | None:
+        """Stored balances."""
+        return None if root.is_staff else member_balances(root.pk)
+
+    @staticmethod
+    def resolve_applications(
+        root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The member's own."""
+        return connection(ApplicationConnection, applications_page(root.pk, wanted(first, after)))
+
+    @staticmethod
+    def resolve_listings(
+        root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The member's own."""
+        return connection(ListingConnection, listings_page(root.pk, wanted(first, after)))
+
+    @staticmethod
+    def resolve_offers(
+        root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The member's own."""
+        return connection(OfferConnection, offers_page(root.pk, wanted(first, after)))
