@@ -126,7 +126,7 @@ STATIC_ROOT = BASE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "api" / "assets"]
 # Without `collectstatic` files are served from where they are, so a missing folder is no fault.
 WHITENOISE_USE_FINDERS = True
-warnings.filterwarnings("ignore", message="No directory at", module="whitenoise.base")
+warnings.filterwarnings("ignore", message="No directory at")
 
 CSRF_FAILURE_VIEW = "api.views.forged"
 SESSION_COOKIE_HTTPONLY = True

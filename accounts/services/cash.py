@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 from django.db import transaction
 
-from accounts.core.chart import Book, Kind
+from accounts.core.chart import LINES, Book, Kind, Owner
 from accounts.core.errors import AmountRefused
 from accounts.core.money import LARGEST_PENCE
 from accounts.core.posting import EntryDraft, EntryKind, IntArray, Leg, posting
@@ -43,23 +43,7 @@ def deposit(*, movements: Sequence[CashMovement], on: date, actor: str) -> Poste
     Raises:
         AmountRefused, AccountMissing, IdempotencyConflict.
     """
-    with transaction.atomic():
-        members, amounts = _columns(movements)
-        entries = _entries(movements, EntryKind.DEPOSIT, on, actor)
-        return post(
-            posting(
-                entries,
-                [
-                    Leg(
-                        np.arange(len(movements)),
-                        debit=platform_accounts(Kind.CLIENT_BANK, [e.key for e in entries]),
-                        credit=account_ids(Kind.CASH, members),
-                        amount=amounts,
-                        book=Book.CASH,
-                    )
-                ],
-            )
-        )
+    return _move(movements, EntryKind.DEPOSIT, Kind.CLIENT_BANK, Kind.CASH, on, actor)
 
 
 def send_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: str) -> Posted:
@@ -69,22 +53,7 @@ def send_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: str)
         NotEnoughMoney: more than a member has in cash.
         AmountRefused, AccountMissing, IdempotencyConflict.
     """
-    with transaction.atomic():
-        members, amounts = _columns(movements)
-        return post(
-            posting(
-                _entries(movements, EntryKind.WITHDRAWAL_SENT, on, actor),
-                [
-                    Leg(
-                        np.arange(len(movements)),
-                        debit=account_ids(Kind.CASH, members),
-                        credit=account_ids(Kind.ON_ITS_WAY, members),
-                        amount=amounts,
-                        book=Book.CASH,
-                    )
-                ],
-            )
-        )
+    return _move(movements, EntryKind.WITHDRAWAL_SENT, Kind.CASH, Kind.ON_ITS_WAY, on, actor)
 
 
 def confirm_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: str) -> Posted:
@@ -94,23 +63,31 @@ def confirm_withdrawals(*, movements: Sequence[CashMovement], on: date, actor: s
         NotEnoughMoney: more than is on its way.
         AmountRefused, AccountMissing, IdempotencyConflict.
     """
+    kind = EntryKind.WITHDRAWAL_CONFIRMED
+    return _move(movements, kind, Kind.ON_ITS_WAY, Kind.CLIENT_BANK, on, actor)
+
+
+def _move(
+    movements: Sequence[CashMovement],
+    what: EntryKind,
+    debit: Kind,
+    credit: Kind,
+    on: date,
+    actor: str,
+) -> Posted:
+    """One entry a movement, between a member's account and another of theirs or the bank."""
     with transaction.atomic():
         members, amounts = _columns(movements)
-        entries = _entries(movements, EntryKind.WITHDRAWAL_CONFIRMED, on, actor)
-        return post(
-            posting(
-                entries,
-                [
-                    Leg(
-                        np.arange(len(movements)),
-                        debit=account_ids(Kind.ON_ITS_WAY, members),
-                        credit=platform_accounts(Kind.CLIENT_BANK, [e.key for e in entries]),
-                        amount=amounts,
-                        book=Book.CASH,
-                    )
-                ],
-            )
+        entries = _entries(movements, what, on, actor)
+        keys = [entry.key for entry in entries]
+        gives, takes = (
+            platform_accounts(kind, keys)
+            if LINES[kind].owner is Owner.PLATFORM
+            else account_ids(kind, members)
+            for kind in (debit, credit)
         )
+        leg = Leg(np.arange(len(movements)), gives, takes, amounts, Book.CASH)
+        return post(posting(entries, [leg]))
 
 
 def _columns(movements: Sequence[CashMovement]) -> tuple[IntArray, IntArray]:

@@ -15,7 +15,7 @@ class PersonFactory(factory.Factory):
     """A member with a British name and postcode, who can't sign in."""
 
     class Meta:
-        model = Member
+        abstract = True
 
     name = factory.Faker("name", locale="en_GB")
     postcode = factory.Faker("postcode", locale="en_GB")
@@ -25,6 +25,9 @@ class PersonFactory(factory.Factory):
 class LenderFactory(PersonFactory):
     """Somebody who lends."""
 
+    class Meta:
+        model = Member
+
     email = factory.Sequence(lambda n: f"lender{n + 1}@example.org")
     is_lender = True
 
@@ -32,12 +35,18 @@ class LenderFactory(PersonFactory):
 class BorrowerFactory(PersonFactory):
     """Somebody who borrows."""
 
+    class Meta:
+        model = Member
+
     email = factory.Sequence(lambda n: f"borrower{n + 1}@example.org")
     is_borrower = True
 
 
 class StaffFactory(PersonFactory):
     """Somebody who works for the platform."""
+
+    class Meta:
+        model = Member
 
     email = factory.LazyAttribute(lambda o: f"{o.role.replace('_', '-')}@example.org")
     role = Role.AUDITOR
@@ -48,7 +57,7 @@ def seed_people(seed: int) -> None:
     Faker.seed(seed)
     reseed_random(seed)
     for made in (LenderFactory, BorrowerFactory):
-        made.reset_sequence(0, force=True)
+        made.reset_sequence(0)
 
 
 def make_lenders(count: int, joined_on: date) -> list[Member]:

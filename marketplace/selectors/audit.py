@@ -69,8 +69,7 @@ def _shares() -> list[Finding]:
     counts = np.diff(offsets)
     row = np.repeat(np.arange(len(loan)), counts)
     # In integers: |received x P - R x weight| < P; both products stay below 2**63.
-    gap = np.abs(principal * amount[row] - paid[row] * size)
-    wrong_principal = gap >= amount[row]
+    wrong_principal = np.abs(principal * amount[row] - paid[row] * size) >= amount[row]
     units = size // PENCE_PER_UNIT
     totals = np.repeat(segment_sums(units, offsets), counts)
     fixed = cumulative_interest(units, rate, full[row], totals)
@@ -79,9 +78,9 @@ def _shares() -> list[Finding]:
     )
     inside = segment_sums(interest - fixed, offsets)
     whole = segment_sums(bucket, offsets)
-    wrong_interest = np.abs((interest - fixed) * whole[row] - inside[row] * bucket) >= np.maximum(
-        whole[row], 1
-    )
+    gap = np.abs((interest - fixed) * whole[row] - inside[row] * bucket)
+    # Between two periods nothing is being filled: there the fixed interest is all there is.
+    wrong_interest = np.where(whole[row] > 0, gap >= whole[row], interest != fixed)
     wrong_sums = segment_sums(interest, offsets) != interest_paid
     rule = "Every part's {} is within a penny of its exact share"
     return [
