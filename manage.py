@@ -9,6 +9,9 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "api.settings")
+    if sys.argv[1:2] == ["quote"]:
+        # A quote from a file asks no database, so none is started for it.
+        os.environ.setdefault("DATABASE_URL", "postgresql://nobody@localhost/nothing")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

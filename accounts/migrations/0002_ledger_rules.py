@@ -53,6 +53,12 @@ CREATE TRIGGER account_from_chart BEFORE INSERT ON public.accounts_account
     FOR EACH ROW EXECUTE FUNCTION public.accounts_open_account();
 """
 
+# An entry is closed when its transaction ends: nobody adds to what happened in the past.
+ENTRY_CLOSES = """
+ALTER TABLE public.accounts_entry
+    ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id();
+"""
+
 # Locks the accounts touched in id order, so that two postings can't wait for each other in a
 # circle, then moves the balances; the second statement sees what was committed before the locks.
 MOVE_BALANCES = """
@@ -84,9 +90,11 @@ BEGIN
 
     SELECT count(DISTINCT p.entry_id), count(DISTINCT e.id) INTO entries, known
     FROM (SELECT DISTINCT entry_id FROM posted) AS p
-    LEFT JOIN public.accounts_entry AS e ON e.id = p.entry_id;
+    LEFT JOIN public.accounts_entry AS e
+        ON e.id = p.entry_id AND e.made_in = pg_catalog.pg_current_xact_id();
     IF entries <> known THEN
-        RAISE EXCEPTION 'a transfer names an entry that does not exist' USING ERRCODE = 'TN003';
+        RAISE EXCEPTION 'a transfer names an entry that is not of its own transaction'
+            USING ERRCODE = 'TN003';
     END IF;
 
     PERFORM 1 FROM public.accounts_account WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
@@ -129,6 +137,7 @@ DROP TRIGGER entry_append_only ON public.accounts_entry;
 DROP FUNCTION public.accounts_move_balances();
 DROP FUNCTION public.accounts_open_account();
 DROP FUNCTION public.accounts_refuse_change();
+ALTER TABLE public.accounts_entry DROP COLUMN made_in;
 """
 
 
@@ -182,7 +191,8 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            APPEND_ONLY + ACCOUNT_FROM_CHART + MOVE_BALANCES + LAYOUT, reverse_sql=UNDO
+            APPEND_ONLY + ACCOUNT_FROM_CHART + ENTRY_CLOSES + MOVE_BALANCES + LAYOUT,
+            reverse_sql=UNDO,
         ),
         migrations.RunPython(write_chart, migrations.RunPython.noop),
         migrations.RunPython(limit_application, migrations.RunPython.noop),

@@ -139,8 +139,3 @@ def check_book() -> BookCheck:
         )
         accounts, transfers = cursor.fetchone()
     return BookCheck(sums, wrong, int(accounts), int(transfers))
-
-
-def kinds_of(owner: Owner) -> Sequence[Kind]:
-    """The kinds of account that an owner of this sort has."""
-    return [line.kind for line in LINES.values() if line.owner is owner]

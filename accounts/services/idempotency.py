@@ -48,8 +48,10 @@ def once(
         IdempotencyConflict: the key was used before with other content.
     """
     require_transaction()
-    if not 0 < len(key) <= LONGEST_KEY:
-        raise KeyRefused(f"An idempotency key has 1 to {LONGEST_KEY} characters.", field="key")
+    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
+        raise KeyRefused(
+            f"An idempotency key has 1 to {LONGEST_KEY} printable characters.", field="key"
+        )
     canonical = json.dumps(content, sort_keys=True, default=str)
     digest = hashlib.sha256(canonical.encode()).digest()
     with connection.cursor() as cursor:

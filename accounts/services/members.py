@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 
 from accounts.core.chart import MEMBER_KINDS
@@ -29,10 +30,11 @@ def set_passwords(*, passwords: Mapping[int, str]) -> None:
     """Let members sign in with these passwords, by member id.
 
     Raises:
-        Member.DoesNotExist: an id that is nobody's.
+        django.core.exceptions.ValidationError: a password that is too weak.
     """
     with transaction.atomic():
-        members = [Member.objects.get(pk=key) for key in passwords]
+        members = list(Member.objects.filter(pk__in=passwords))
         for member in members:
+            validate_password(passwords[member.pk], member)
             member.set_password(passwords[member.pk])
         Member.objects.bulk_update(members, ["password"])

@@ -47,6 +47,8 @@ from marketplace.services.matching import CycleView, run_cycle
 from marketplace.services.offering import place_offers
 from marketplace.services.paying_out import pay_out
 from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
+from risk.core.reading import read_table
+from risk.core.spec import spec_from_toml
 from risk.models import DataSet, ModelVersion
 from risk.selectors.past_applications import HoldoutRow, holdout_rows
 from risk.selectors.rate_tables import current_rate_table
@@ -87,6 +89,18 @@ class Demo:
     def rng(self, step: int) -> np.random.Generator:
         """A generator of the step's own, so that no step's draws depend on another's."""
         return np.random.default_rng([self.world.seed, step])
+
+
+def check_input(demo: Demo, progress: Progress) -> None:
+    """Read the file of past loans without storing anything.
+
+    Raises:
+        RiskRefusal: naming file, row and column of what is wrong.
+        OSError: it can't be read.
+    """
+    spec = spec_from_toml(SPEC.read_text(encoding="utf-8"))
+    read_table(demo.data.read_bytes(), demo.data.name, spec)
+    progress(1, 1)
 
 
 def load_past(demo: Demo, progress: Progress) -> None:

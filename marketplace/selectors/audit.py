@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.selectors.bulk import fetch_columns
 from accounts.selectors.ledger import check_book
@@ -30,7 +30,18 @@ class Finding:
 
 
 def audit() -> list[Finding]:
-    """Every rule of the book and the loans; reads everything, changes nothing."""
+    """Every rule of the book and the loans; reads everything, changes nothing.
+
+    All of it as of one instant, so that it may run beside writers.
+    """
+    if connection.in_atomic_block:
+        return _audit()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return _audit()
+
+
+def _audit() -> list[Finding]:
     book = check_book()
     sums = [f"{which.name.lower()}: {total}" for which, total in book.book_sums.items() if total]
     return [
@@ -57,11 +68,12 @@ def _shares() -> list[Finding]:
     loan, amount, paid, interest_paid, full, following = fetch_columns(
         "SELECT l.id, l.amount, l.principal_paid, l.interest_paid, coalesce((SELECT max("
         " i.balance_months) FROM marketplace_instalment AS i WHERE i.loan_id = l.id"
-        " AND i.interest_due = i.interest_paid), 0), coalesce((SELECT min(i.balance_months)"
-        " FROM marketplace_instalment AS i WHERE i.loan_id = l.id"
-        " AND i.interest_paid < i.interest_due AND i.interest_paid > 0), 0)"
-        " FROM marketplace_loan AS l WHERE EXISTS (SELECT FROM marketplace_part AS p"
-        " WHERE p.loan_id = l.id) ORDER BY l.id",
+        " AND i.interest_due IS NOT NULL AND (u.number IS NULL OR i.number < u.number)), 0),"
+        " CASE WHEN u.interest_paid > 0 THEN u.balance_months ELSE 0 END"
+        " FROM marketplace_loan AS l LEFT JOIN LATERAL (SELECT n.number, n.interest_paid,"
+        " n.balance_months FROM marketplace_instalment AS n WHERE n.loan_id = l.id"
+        " AND n.interest_paid < n.interest_due ORDER BY n.number LIMIT 1) AS u ON true"
+        " WHERE EXISTS (SELECT FROM marketplace_part AS p WHERE p.loan_id = l.id) ORDER BY l.id",
         [],
         6,
     )

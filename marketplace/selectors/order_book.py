@@ -41,6 +41,11 @@ class OrderBook:
     limit: IntArray
     available: IntArray
 
+    def only(self, offers: IntArray) -> OrderBook:
+        """The entries of these offers."""
+        kept = np.isin(self.offer, offers)
+        return OrderBook(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
     def queue(self, market_id: int, taken: dict[int, int] | None = None) -> Queue:
         """One market's queue; ``taken`` is what other markets took of offers in this cycle."""
         rows = np.flatnonzero(self.market == market_id)
@@ -95,11 +100,16 @@ class OpenListings:
 
 
 def load_open_listings() -> OpenListings:
-    """Every listing that looks for money; one statement."""
+    """Every listing that looks for money; one statement.
+
+    One whose borrower has fallen behind with another loan meanwhile waits.
+    """
     columns = fetch_columns(
-        "SELECT market_id, id, borrower_id, amount, highest_rate::bigint FROM marketplace_listing"
-        " WHERE state = %s ORDER BY id",
-        [ListingState.OPEN.value],
+        "SELECT n.market_id, n.id, n.borrower_id, n.amount, n.highest_rate::bigint"
+        " FROM marketplace_listing AS n WHERE n.state = %s AND NOT EXISTS (SELECT FROM"
+        " marketplace_loan AS l WHERE l.borrower_id = n.borrower_id AND l.state = ANY (%s))"
+        " ORDER BY n.id",
+        [ListingState.OPEN.value, [LoanState.ARREARS.value, LoanState.DEFAULT.value]],
         5,
     )
     return OpenListings(*columns)

@@ -49,12 +49,15 @@ class Returns:
 
 
 def returns_by_lender(on: date) -> Returns:
-    """One row a lender with parts in loans that were paid out; two statements."""
+    """One row a lender with parts in loans that were paid out; two statements.
+
+    As of now; ``on`` is today's business date, at which what is outstanding is valued.
+    """
     return _returns("p.lender_id", on)
 
 
 def returns_by_band(on: date) -> Returns:
-    """One row a band, by position from the safest; two statements."""
+    """One row a band, by position from the safest; two statements; ``on`` as above."""
     return _returns("m.position::bigint", on)
 
 
@@ -102,13 +105,13 @@ def _earned(group: str, joins: str, keys: IntArray, outstanding: IntArray, on: d
     """Money-weighted returns; flows are summed by group and day in the database."""
     owner, day, amount = fetch_columns(
         f"SELECT {group}, (l.paid_out_on - DATE '1970-01-01')::bigint, -sum(p.size)::bigint"
-        f"{joins} WHERE l.paid_out_on <= %s GROUP BY 1, 2 UNION ALL"
+        f"{joins} WHERE l.paid_out_on IS NOT NULL GROUP BY 1, 2 UNION ALL"
         f" SELECT {group}, (y.distributed_on - DATE '1970-01-01')::bigint,"
         " sum(d.principal + d.interest - d.fee)::bigint"
         " FROM marketplace_distribution AS d JOIN marketplace_payment AS y ON y.id = d.payment_id"
         f" JOIN marketplace_part AS p ON p.id = d.part_id{joins.split('AS p', 1)[1]}"
-        " WHERE y.distributed_on <= %s GROUP BY 1, 2 ORDER BY 1, 2",
-        [on, on],
+        " GROUP BY 1, 2 ORDER BY 1, 2",
+        [],
         3,
     )
     starts = np.searchsorted(owner, keys, side="left")

@@ -139,12 +139,19 @@ class ClearedPayments:
 
 
 def load_cleared(on: date) -> ClearedPayments:
-    """The earliest undistributed payment of each loan that has cleared by ``on``."""
+    """The earliest undistributed payment of each loan that has cleared by ``on`` and has a use.
+
+    One that came early waits in the loan's clearing until an instalment has fallen due.
+    """
     columns = fetch_columns(
         "SELECT DISTINCT ON (l.id) p.id, l.id AS loan, p.number::bigint, l.borrower_id, p.amount,"
         " l.servicing_fee::bigint"
         " FROM marketplace_payment AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
-        " WHERE p.distributed_on IS NULL AND p.clears_on <= %s ORDER BY l.id, p.number",
+        " WHERE p.distributed_on IS NULL AND p.clears_on <= %s AND (l.principal_paid = l.amount"
+        " OR EXISTS (SELECT FROM marketplace_instalment AS i WHERE i.loan_id = l.id"
+        " AND i.interest_due IS NOT NULL"
+        " AND (i.interest_paid < i.interest_due OR i.principal_paid < i.principal_due)))"
+        " ORDER BY l.id, p.number",
         [on],
         6,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from django.db import connection, transaction
 
+from marketplace.core.arrears import is_default
 from marketplace.core.house import HOUSE, House
-from marketplace.core.schedule import add_months
 from marketplace.core.states import LoanState
 from marketplace.selectors.servicing import SERVICED
 from marketplace.services.locks import lock_servicing
@@ -53,12 +54,27 @@ def age_loans(*, on: date, house: House = HOUSE) -> Aged:
             rows = cursor.fetchall()
         moves: list[LoanMoved] = []
         for loan, state, oldest in rows:
-            if add_months(oldest, house.default_months) <= on:
+            if is_default(oldest, on, months=house.default_months):
                 reason = f"The instalment of {oldest} is {house.default_months} months overdue."
                 moves.append(LoanMoved(loan, LoanState(state), LoanState.DEFAULT, reason))
             elif state == LoanState.ACTIVE:
                 reason = f"The instalment of {oldest} is overdue."
                 moves.append(LoanMoved(loan, LoanState.ACTIVE, LoanState.ARREARS, reason))
         move_loans(moves=moves, on=on)
-    defaulted = sum(move.after is LoanState.DEFAULT for move in moves)
-    return Aged(arrears=len(moves) - defaulted, default=defaulted)
+        defaulted = [move.loan_id for move in moves if move.after is LoanState.DEFAULT]
+        _make_all_due(defaulted)
+    return Aged(arrears=len(moves) - len(defaulted), default=len(defaulted))
+
+
+def _make_all_due(loan_ids: Sequence[int]) -> None:
+    """At default all principal is due at once, and no more interest falls due.
+
+    What is paid from then on goes to the oldest instalment first, as before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE marketplace_instalment AS i SET interest_due = 0,"
+            " balance_months = l.balance_months FROM marketplace_loan AS l"
+            " WHERE l.id = i.loan_id AND l.id = ANY (%s) AND i.interest_due IS NULL",
+            [list(loan_ids)],
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -205,6 +205,7 @@ def _list(
     )
     markets = {market.market_id: market for market in list_markets()}
     _check_listable(drafts, found, borrower_id)
+    _check_market(found.values(), markets)
     defaults = default_highest_rate([found[key] for key in wanted], markets, house)
     listings = Listing.objects.bulk_create(
         [
@@ -248,6 +249,19 @@ def _check_listable(
     )
     if late.exists():
         raise ListingRefused("A borrower in arrears can't list another loan.", field="application")
+
+
+def _check_market(applications: Collection[Application], markets: Mapping[int, MarketView]) -> None:
+    for application in applications:
+        market = markets.get(application.market_id or 0)
+        if market is None:
+            raise ListingRefused("The market of this loan is closed.", field="application")
+        if not market.minimum_amount <= application.amount <= market.maximum_amount:
+            raise ListingRefused(
+                f"A loan in {market.name} is £{market.minimum_amount // 100:,} to "
+                f"£{market.maximum_amount // 100:,}.",
+                field="amount",
+            )
 
 
 def _highest_rate(draft: ListingDraft, market: MarketView, default: int, house: House) -> int:

@@ -12,7 +12,7 @@ from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
 from accounts.selectors.ledger import account_ids, platform_accounts
 from accounts.services.posting import post
 from marketplace.core.arrays import IntArray, segment_sums
-from marketplace.core.interest import cumulative_interest
+from marketplace.core.interest import cumulative_interest_by_loan
 from marketplace.selectors.servicing import (
     FallingDue,
     PartRates,
@@ -20,6 +20,7 @@ from marketplace.selectors.servicing import (
     load_falling_due,
     load_part_rates,
 )
+from marketplace.services.ageing import age_loans
 from marketplace.services.locks import lock_servicing
 from marketplace.services.payments import distribute_cleared
 
@@ -28,9 +29,9 @@ def fall_due(*, on: date, actor: str) -> int:
     """Fix the interest of every instalment due by ``on``, the earliest of each loan first.
 
     Interest is the monthly rate on the principal outstanding, part by part. Days that were missed
-    are caught up in order, what had cleared before each of them spread first, so that a late run
-    charges what a punctual one would have. The number of statements depends on how many due dates
-    there are to catch up, not on the number of loans or parts.
+    are caught up in order: before each of them what had cleared is spread and loans are aged, so
+    that a late run charges what a punctual one would have. The number of statements depends on
+    how many due dates there are to catch up, not on the number of loans or parts.
 
     Returns:
         How many instalments fell due.
@@ -42,6 +43,7 @@ def fall_due(*, on: date, actor: str) -> int:
         if day is None:
             return count
         distribute_cleared(on=on, actor=actor, cleared_by=day - timedelta(days=1))
+        age_loans(on=day)
         with transaction.atomic():
             lock_servicing()
             due = load_falling_due(day)
@@ -92,12 +94,5 @@ def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
 
 def _interest(parts: PartRates, pence_months: IntArray) -> IntArray:
     """Interest of whole loans fixed when their pence-months are these, pence ``[L]``."""
-    counts = np.diff(parts.offsets)
-    totals = segment_sums(parts.units, parts.offsets)
-    fixed = cumulative_interest(
-        parts.units,
-        parts.monthly_e12,
-        np.repeat(pence_months, counts),
-        np.repeat(totals, counts),
-    )
+    fixed = cumulative_interest_by_loan(parts.units, parts.monthly_e12, pence_months, parts.offsets)
     return segment_sums(fixed, parts.offsets)

@@ -24,14 +24,14 @@ from marketplace.core.rates import blend, monthly_rate_e12
 from marketplace.core.schedule import level_instalment
 from marketplace.core.states import ApplicationState, CycleState, ListingState
 from marketplace.models import Application, Cycle, Listing, Loan
-from marketplace.selectors.markets import MarketView, list_markets
+from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets
 from marketplace.selectors.order_book import (
     digest_of,
     load_held,
     load_open_listings,
     load_order_book,
 )
-from marketplace.services.locks import lock_matching
+from marketplace.services.locks import lock_matching, lock_open_offers
 from risk.core.pricing import to_ppm
 from risk.selectors.assessments import assessments_by_id, expected_returns
 from risk.selectors.rate_tables import RateTableView, current_rate_table
@@ -86,17 +86,16 @@ def run_cycle(*, on: date, actor: str, key: str) -> CycleView:
 
 
 def _run(on: date, actor: str, key: str) -> dict[str, Any]:
-    with connection.cursor() as cursor:
-        # Nobody may change or cancel an offer between what the cycle reads and what it writes.
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT FROM marketplace_offer WHERE state = 'open'"
-            " ORDER BY id FOR UPDATE) AS locked"
-        )
+    # Nobody may change or cancel an offer between what the cycle reads and what it writes: those
+    # that stand now are locked, and what is placed while it runs is for the next one.
+    locked = lock_open_offers()
     _expire(on)
-    book, listings = load_order_book(), load_open_listings()
+    book, listings = load_order_book().only(locked), load_open_listings()
     held = load_held(listings.borrower)
     count = Cycle.objects.count()
     markets = list_markets()
+    if not markets:
+        raise MarketUnknown("No market is open, so there is nothing to match.")
     turn = count % len(markets)
     order = markets[turn:] + markets[:turn]
     cycle = Cycle.objects.create(

@@ -17,6 +17,7 @@ _DATED = {
     LoanState.ACTIVE: "paid_out_on",
     LoanState.DEFAULT: "defaulted_on",
     LoanState.REPAID: "closed_on",
+    LoanState.RECOVERED: "closed_on",
     LoanState.CANCELLED: "closed_on",
 }
 

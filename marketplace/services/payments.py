@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -113,6 +113,12 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
             " WHERE id = ANY (%s)",
             [on, ids],
         )
+    post(_received(loans, amounts, on, actor))
+    return len(loans)
+
+
+def _received(loans: Sequence[Loan], amounts: Mapping[int, int], on: date, actor: str) -> Posting:
+    """From the bank through the borrowers' cash into their loans' clearing."""
     entries = [
         EntryDraft(
             EntryKind.PAYMENT_RECEIVED,
@@ -124,7 +130,7 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
         for loan in loans
     ]
     cash = account_ids(Kind.CASH, np.array([loan.borrower_id for loan in loans]))
-    clearing = account_ids(Kind.CLEARING, np.array(ids))
+    clearing = account_ids(Kind.CLEARING, np.array([loan.pk for loan in loans]))
     pence = np.array([amounts[loan.pk] for loan in loans], dtype=np.int64)
     every = np.arange(len(loans))
     bank = platform_accounts(Kind.CLIENT_BANK, [entry.key for entry in entries])
@@ -132,14 +138,14 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
         Leg(every, debit=bank, credit=cash, amount=pence, book=Book.CASH),
         Leg(every, debit=cash, credit=clearing, amount=pence, book=Book.CASH),
     ]
-    post(posting(entries, legs))
-    return len(loans)
+    return posting(entries, legs)
 
 
 def distribute_cleared(*, on: date, actor: str, cleared_by: date | None = None) -> int:
     """Spread every payment that has cleared by ``on`` over the parts of its loan, to the penny.
 
-    Oldest instalment first, interest before principal; what nothing is due for becomes the
+    Oldest instalment first, interest before principal. A payment that came before anything was
+    due waits in the loan's clearing; of one that is more than what is due, the rest becomes the
     borrower's cash. The number of statements depends on how many payments of one loan wait, not
     on the number of loans or parts.
 
@@ -170,8 +176,8 @@ def _distribute_once(cleared: ClearedPayments, on: date, actor: str) -> int:
     shares = distribute(parts.book, receipts, fee_ppm=cleared.fee_ppm)
     _store_allocation(cleared, instalments, allocation, receipts.principal, receipts.interest, on)
     written = _store_shares(cleared, parts, shares)
-    post(_posting(cleared, parts, shares, receipts.principal, receipts.interest, on, actor))
     _close_or_cure(cleared.loan, on)
+    post(_posting(cleared, parts, shares, receipts.principal, receipts.interest, on, actor))
     return written
 
 
@@ -285,8 +291,18 @@ def _posting(
     return posting(entries, legs)
 
 
+_PAID_UP = {
+    LoanState.ACTIVE: (LoanState.REPAID, "All instalments are paid."),
+    LoanState.ARREARS: (LoanState.REPAID, "All instalments are paid."),
+    LoanState.DEFAULT: (LoanState.RECOVERED, "All that was owed has been recovered."),
+}
+
+
 def _close_or_cure(loan_ids: IntArray, on: date) -> None:
-    """Loans with nothing left to pay are repaid; those in arrears that caught up are active."""
+    """Loans with nothing left to pay are repaid, or recovered if they were in default.
+
+    Those in arrears that have caught up are active again.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.state, l.principal_paid = l.amount FROM marketplace_loan AS l"
@@ -297,19 +313,16 @@ def _close_or_cure(loan_ids: IntArray, on: date) -> None:
             " AND (l.principal_paid = l.amount OR l.state = %s) ORDER BY l.id",
             [
                 loan_ids.tolist(),
-                [LoanState.ACTIVE.value, LoanState.ARREARS.value],
+                [state.value for state in _PAID_UP],
                 on,
                 LoanState.ARREARS.value,
             ],
         )
         rows = cursor.fetchall()
-    moves = [
-        LoanMoved(
-            loan,
-            LoanState(state),
-            LoanState.REPAID if repaid else LoanState.ACTIVE,
-            "All instalments are paid." if repaid else "Everything overdue has been paid.",
-        )
-        for loan, state, repaid in rows
-    ]
+    cured = (LoanState.ACTIVE, "Everything overdue has been paid.")
+    moves = []
+    for loan, state, paid_up in rows:
+        before = LoanState(state)
+        after, reason = _PAID_UP[before] if paid_up else cured
+        moves.append(LoanMoved(loan, before, after, reason))
     move_loans(moves=moves, on=on)

@@ -264,3 +264,24 @@ def test_a_row_altered_behind_the_books_back_is_found(committed_db: str) -> None
     check = check_book()
     assert not check.holds
     assert len(check.wrong_accounts) == 2
+
+
+def test_an_entry_is_closed_when_its_transaction_ends(committed_db: str) -> None:
+    """What happened on an earlier day can't be added to, even through the application's role."""
+    from accounts.services.members import enrol_members
+    from tests.factories import MemberFactory
+
+    first, second = enrol_members(members=MemberFactory.build_batch(2))
+    deposit(movements=[CashMovement(first.pk, 500, "in")], on=DAY, actor="test")
+    with pytest.raises(DatabaseError) as refusal, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount)"
+            " SELECT e.id, 1, a.id, b.id, 5 FROM accounts_entry AS e, accounts_account AS a,"
+            " accounts_account AS b WHERE a.kind = 'cash' AND b.kind = 'cash'"
+            " AND a.owner_id = %s AND b.owner_id = %s",
+            [first.pk, second.pk],
+        )
+    cause = refusal.value.__cause__
+    assert isinstance(cause, psycopg.Error)
+    assert cause.sqlstate == "TN003"
+    assert member_balances(second.pk).cash == 0

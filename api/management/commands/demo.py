@@ -60,9 +60,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(width=None if sys.stdout.isatty() else 140)
         output = Path(options["output"])
-        output.mkdir(parents=True, exist_ok=True)
-        console.print("[bold]Tenner's main job.[/] It starts again from an empty database.")
         demo = run.Demo(data=Path(options["data"]))
+        # Before anything is thrown away: can the input be read, and the output be written?
+        _carry_out(run.check_input, demo, lambda _done, _total: None)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"{output}: {error.strerror}.", returncode=2) from error
+        console.print("[bold]Tenner's main job.[/] It starts again from an empty database.")
         times: dict[str, float] = {}
         self._bar(
             console, times, "Empty the database", lambda _: _start_empty(wipe=options["wipe"])
@@ -70,8 +75,12 @@ class Command(BaseCommand):
         pictures: list[Path] = []
         for title, step in STEPS:
             if step is run.match:
-                depth = output / "order-book-depth.png"
-                pictures.append(plots.order_book_depth(load_order_book(), list_markets(), depth))
+                self._bar(
+                    console,
+                    times,
+                    "Draw the order book",
+                    lambda _: pictures.append(_depth(output)),
+                )
             self._bar(console, times, title, partial(_carry_out, step, demo))
         self._bar(
             console, times, "Report", lambda _: pictures.extend(_report(console, demo, output))
@@ -148,6 +157,12 @@ def _empty_external(*, wipe: bool) -> None:
             )
         cursor.execute("DROP SCHEMA public CASCADE")
         cursor.execute("CREATE SCHEMA public")
+
+
+def _depth(output: Path) -> Path:
+    return plots.order_book_depth(
+        load_order_book(), list_markets(), output / "order-book-depth.png"
+    )
 
 
 def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:

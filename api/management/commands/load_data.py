@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.utils import ProgrammingError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -14,6 +15,7 @@ from risk.core.errors import RiskRefusal
 from risk.services.loading import load_data_set
 
 BAD_INPUT = 2
+LONGEST_NAME = 200
 
 
 class Command(BaseCommand):
@@ -26,14 +28,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path, spec = Path(options["data"]), Path(options["spec"])
+        name = options["name"] or path.stem
+        if len(name) > LONGEST_NAME:
+            message = f"A data set's name has up to {LONGEST_NAME} characters."
+            raise CommandError(message, returncode=BAD_INPUT)
         try:
-            with Progress(console=Console(stderr=True)) as progress:
+            with Progress(console=Console(stderr=True), transient=True) as progress:
                 task = progress.add_task(f"Load {path.name}", total=None)
                 stored = load_data_set(
                     content=path.read_bytes(),
                     file_name=path.name,
                     spec_text=spec.read_text(encoding="utf-8"),
-                    name=options["name"] or path.stem,
+                    name=name,
                     on=today(),
                     progress=lambda done, total: progress.update(task, completed=done, total=total),
                 )
@@ -41,6 +47,9 @@ class Command(BaseCommand):
             raise CommandError(refusal.message, returncode=BAD_INPUT) from refusal
         except UnicodeDecodeError as error:
             raise CommandError(f"{spec.name} is not text.", returncode=BAD_INPUT) from error
+        except ProgrammingError as error:
+            message = "The database has no tables yet: run `manage.py migrate` first."
+            raise CommandError(message, returncode=BAD_INPUT) from error
         except OSError as error:
             message = f"{error.filename}: {error.strerror}."
             raise CommandError(message, returncode=BAD_INPUT) from error

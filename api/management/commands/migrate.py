@@ -48,5 +48,6 @@ class Command(migrate.Command):
             return super().handle(*args, **options)
         grant_to_application()
         answer = super().handle(*args, **options)
-        _on_owner("REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}")
+        if "django_migrations" in connections["owner"].introspection.table_names():
+            _on_owner("REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}")
         return answer
