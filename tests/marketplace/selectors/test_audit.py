@@ -1,0 +1,199 @@
+"""The audit: quiet on a good book, and each planted fault is found by the rule that is meant to.
+
+Faults are planted behind the book's back: the owner switches the triggers off for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from marketplace.models import Distribution
+from marketplace.selectors.audit import audit
+from marketplace.services.falling_due import fall_due
+from marketplace.services.payments import distribute_cleared
+from tests.conftest import _cloned
+from tests.marketplace.house import (
+    House,
+    acting_as_owner,
+    borrowers,
+    funded,
+    listing,
+    offer,
+    paid_out,
+    pay,
+)
+from tests.world import ACTOR, CLEARED, FIRST_DUE, enrol_lenders
+
+SUM = "The ledger sums to zero in each book"
+BALANCES = "Stored balances equal the ones re-derived from transfers"
+PRINCIPAL = "Every part's principal is within a penny of its exact share"
+INTEREST = "Every part's interest is within a penny of its exact share"
+INTEREST_SUM = "Every loan's interest paid is the sum of its parts'"
+PARTS = "Every loan's principal is the sum of its parts"
+CLAIMS = "The ledger has of each loan what its borrower still owes, and payments not yet cleared"
+ON_OFFER = "Money on offer in the ledger is what the lender's offers have available"
+MATCHED = "Money matched in the ledger is what the lender's parts await pay-out with"
+SHARES = "Each part's running totals are the sum of its shares of payments"
+LIMITS = "Nobody holds more of a borrower than the exposure limit of the offer they lent through"
+
+EVERY_RULE = {
+    SUM,
+    BALANCES,
+    PRINCIPAL,
+    INTEREST,
+    INTEREST_SUM,
+    PARTS,
+    CLAIMS,
+    ON_OFFER,
+    MATCHED,
+    SHARES,
+    LIMITS,
+}
+
+# Loan 1 has paid its first instalment, loan 2 awaits pay-out; a part of loan 1 is named by number.
+_FIRST, _SECOND = (
+    f"(SELECT id FROM marketplace_part WHERE number = {number} AND loan_id ="
+    " (SELECT min(id) FROM marketplace_loan))"
+    for number in (1, 2)
+)
+_LOAN = "(SELECT min(id) FROM marketplace_loan)"
+
+FAULTS: dict[str, tuple[list[str], set[str]]] = {
+    "a penny of principal moves from one part to the other": (
+        [
+            "UPDATE marketplace_part SET principal_received = principal_received"
+            f" + CASE WHEN id = {_FIRST} THEN 1 ELSE -1 END WHERE loan_id = {_LOAN}"
+        ],
+        {PRINCIPAL, SHARES},
+    ),
+    "two pennies of interest do, in the shares as well": (
+        [
+            "UPDATE marketplace_part SET interest_received = interest_received"
+            f" + CASE WHEN id = {_FIRST} THEN 2 ELSE -2 END WHERE loan_id = {_LOAN}",
+            "UPDATE marketplace_distribution SET interest = interest"
+            f" + CASE WHEN part_id = {_FIRST} THEN 2 ELSE -2 END",
+        ],
+        {INTEREST},
+    ),
+    "a part has a penny of interest too much": (
+        [
+            "UPDATE marketplace_part SET interest_received = interest_received + 1"
+            f" WHERE id = {_FIRST}"
+        ],
+        {INTEREST, INTEREST_SUM, SHARES},
+    ),
+    "a fee is not what was kept": (
+        [f"UPDATE marketplace_part SET fee_paid = fee_paid - 1 WHERE id = {_SECOND}"],
+        {SHARES},
+    ),
+    "a balance is changed": (
+        [
+            "UPDATE accounts_account SET balance = balance + 1 WHERE kind = 'cash'"
+            " AND balance > 0 AND id = (SELECT min(id) FROM accounts_account"
+            " WHERE kind = 'cash' AND balance > 0)"
+        ],
+        {SUM, BALANCES},
+    ),
+    "a transfer is changed": (
+        [
+            "UPDATE accounts_transfer SET amount = amount - 1"
+            " WHERE id = (SELECT min(id) FROM accounts_transfer)"
+        ],
+        {BALANCES},
+    ),
+    "a loan's principal paid is changed": (
+        [f"UPDATE marketplace_loan SET principal_paid = principal_paid + 1 WHERE id = {_LOAN}"],
+        {PARTS, CLAIMS},
+    ),
+    "a loan's interest paid is changed": (
+        [f"UPDATE marketplace_loan SET interest_paid = interest_paid - 1 WHERE id = {_LOAN}"],
+        {INTEREST_SUM},
+    ),
+    "an instalment owes a penny less interest than was booked": (
+        [
+            "UPDATE marketplace_instalment SET interest_due = interest_due - 1 WHERE number = 2"
+            f" AND loan_id = {_LOAN}"
+        ],
+        {CLAIMS},
+    ),
+    "a payment that waits to clear is forgotten": (
+        ["DELETE FROM marketplace_payment WHERE distributed_on IS NULL"],
+        {CLAIMS},
+    ),
+    "an offer has £10 less available": (
+        ["UPDATE marketplace_offer SET available = available - 1000 WHERE available > 0"],
+        {ON_OFFER},
+    ),
+    "a part that awaits pay-out changes hands": (
+        [
+            "UPDATE marketplace_part SET lender_id = (SELECT max(lender_id) FROM marketplace_offer"
+            " WHERE available > 0) WHERE number = 1 AND loan_id ="
+            " (SELECT id FROM marketplace_loan WHERE state = 'funded')"
+        ],
+        {MATCHED},
+    ),
+    "a share of a payment is lost": (
+        [f"DELETE FROM marketplace_distribution WHERE part_id = {_SECOND}"],
+        {SHARES},
+    ),
+    "an exposure limit was not kept": (
+        [
+            "UPDATE marketplace_offer SET exposure_limit = 1000"
+            f" WHERE id = (SELECT offer_id FROM marketplace_part WHERE id = {_FIRST})"
+        ],
+        {LIMITS},
+    ),
+}
+
+
+def _good_book(house: House) -> None:
+    """A loan in service with a payment spread and one that waits, one matched, money on offer."""
+    made = paid_out(house)
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    pay(made.loan_id, made.loan.instalment, FIRST_DUE)
+    fall_due(on=CLEARED.replace(month=6), actor=ACTOR)
+    distribute_cleared(on=CLEARED.replace(month=6), actor=ACTOR)
+    pay(made.loan_id, 1_000, CLEARED.replace(month=6))
+    funded(house, [(70_000, 60_000), (72_000, 50_000)])
+    [lender] = enrol_lenders([100_000])
+    offer(house, lender, 20_000, {"B/36": 80_000})
+    listing(house, borrowers(1)[0], 500_000)
+
+
+@pytest.fixture(scope="module")
+def book(house_template: House, django_db_blocker: Any) -> Iterator[str]:
+    """A good book in a database of the module's own."""
+    with django_db_blocker.unblock(), _cloned(house_template.database) as name:
+        _good_book(house_template)
+        yield name
+
+
+def test_a_good_book_holds_in_every_rule(book: str) -> None:
+    findings = audit()
+    assert {finding.rule for finding in findings} == EVERY_RULE
+    assert [finding.rule for finding in findings if not finding.holds] == []
+    assert [finding.rule for finding in findings if not finding.checked] == []
+    assert Distribution.objects.count() == 2
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_planted_fault_is_found_by_its_rules(book: str, fault: str) -> None:
+    """Planted and audited in one transaction of the owner's, which is then undone."""
+    statements, rules = FAULTS[fault]
+    with acting_as_owner(), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tablename FROM pg_tables WHERE tablename ~ '^(accounts|marketplace)_'"
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for statement in statements:
+            cursor.execute(statement)
+            assert cursor.rowcount > 0
+        findings = audit()
+        transaction.set_rollback(True)
+    assert {finding.rule for finding in findings if not finding.holds} == rules
+    assert all(finding.example for finding in findings if finding.rule in rules)
