@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from marketplace.core.apr import apr
 from marketplace.core.arrays import PENCE_PER_UNIT
 from marketplace.core.errors import LoanAmountRefused, NotEnoughOffers
-from marketplace.core.matching import NOBODY, Held, Queue, fill
+from marketplace.core.matching import NOBODY, Fill, Held, Queue, fill
 from marketplace.core.rates import PPM, monthly_rate_e12
 from marketplace.core.schedule import contract_schedule
 
@@ -87,14 +87,7 @@ def quote_from_queue(
         LoanAmountRefused: for an amount off the £10 step, or a fee that eats the whole loan.
         ScheduleRefused: for a term of no months.
     """
-    filled = fill(queue, amount, held=held, borrower_id=borrower_id)
-    if not filled.is_whole:
-        raise NotEnoughOffers(
-            f"There are not sufficient offers: £{filled.fundable // 100:,} of "
-            f"£{amount // 100:,} could be funded.",
-            fundable=filled.fundable,
-            field="amount",
-        )
+    filled = _whole(fill(queue, amount, held=held, borrower_id=borrower_id))
     if not 0 <= arrangement_fee < amount:
         raise LoanAmountRefused(
             "The arrangement fee must be less than the loan.", field="arrangement_fee"
@@ -120,3 +113,15 @@ def quote_from_queue(
         arrangement_fee=arrangement_fee,
         apr=apr([(0.0, amount - arrangement_fee)], payments),
     )
+
+
+def _whole(filled: Fill) -> Fill:
+    """The fill, if it funds the whole loan."""
+    if not filled.is_whole:
+        raise NotEnoughOffers(
+            f"There are not sufficient offers: £{filled.fundable // 100:,} of "
+            f"£{filled.requested // 100:,} could be funded.",
+            fundable=filled.fundable,
+            field="amount",
+        )
+    return filled

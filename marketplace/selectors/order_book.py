@@ -26,6 +26,10 @@ _HELD = tuple(
 )
 
 
+# A borrower with a loan in these states is lent nothing more.
+LATE = (LoanState.ARREARS.value, LoanState.DEFAULT.value)
+
+
 @dataclass(frozen=True)
 class OrderBook:
     """Every market's queue, by market, rate and time; all arrays have one row an entry.
@@ -109,7 +113,7 @@ def load_open_listings() -> OpenListings:
         " FROM marketplace_listing AS n WHERE n.state = %s AND NOT EXISTS (SELECT FROM"
         " marketplace_loan AS l WHERE l.borrower_id = n.borrower_id AND l.state = ANY (%s))"
         " ORDER BY n.id",
-        [ListingState.OPEN.value, [LoanState.ARREARS.value, LoanState.DEFAULT.value]],
+        [ListingState.OPEN.value, list(LATE)],
         5,
     )
     return OpenListings(*columns)

@@ -30,7 +30,8 @@ class Returns:
         lent, outstanding, lost, interest, fees: pence; ``lost`` is principal in default.
         told: expected net annual return when matched, weighted by size, a fraction.
         earned: money-weighted net annual return (XIRR) so far, losses taken off and what is
-            outstanding and not in default at its face value, a fraction; NaN without a solution.
+            outstanding and not in default at its face value, a fraction; -1 where next to nothing
+        came back, NaN without a solution.
         gross: mean gross rate asked, weighted by size, a fraction.
         parts, borrowers: how many.
     """
@@ -122,5 +123,7 @@ def _earned(group: str, joins: str, keys: IntArray, outstanding: IntArray, on: d
         days = np.append(day[start:end].astype("datetime64[D]"), last)
         flows = np.append(amount[start:end], outstanding[place]).astype(np.float64)
         found = pyxirr.xirr(days, flows, silent=True)
-        earned[place] = np.nan if found is None else found
+        # So close to losing everything no rate is found: that is what it was, not unknown.
+        lost_all = flows[1:].sum() < -flows[0] / 10
+        earned[place] = found if found is not None else (-1.0 if lost_all else np.nan)
     return earned

@@ -26,6 +26,7 @@ from marketplace.core.states import ApplicationState, CycleState, ListingState
 from marketplace.models import Application, Cycle, Listing, Loan
 from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets
 from marketplace.selectors.order_book import (
+    LATE,
     digest_of,
     load_held,
     load_open_listings,
@@ -35,6 +36,8 @@ from marketplace.services.locks import lock_matching, lock_open_offers
 from risk.core.pricing import to_ppm
 from risk.selectors.assessments import assessments_by_id, expected_returns
 from risk.selectors.rate_tables import RateTableView, current_rate_table
+
+BORROWER_IN_ARREARS = "BORROWER_IN_ARREARS"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def _run(on: date, actor: str, key: str) -> dict[str, Any]:
     # that stand now are locked, and what is placed while it runs is for the next one.
     locked = lock_open_offers()
     _expire(on)
+    held_back = _hold_back()
     book, listings = load_order_book().only(locked), load_open_listings()
     held = load_held(listings.borrower)
     count = Cycle.objects.count()
@@ -117,6 +121,8 @@ def _run(on: date, actor: str, key: str) -> dict[str, Any]:
             taken[offer] = taken.get(offer, 0) + amount
         cleared.append(_Cleared(market, clearing))
     outcome = _write(cycle, cleared, taken, on, actor)
+    if held_back:
+        outcome["waiting"][BORROWER_IN_ARREARS] = held_back
     cycle.state = CycleState.DONE
     cycle.outcome = outcome
     cycle.save(update_fields=["state", "outcome"])
@@ -128,6 +134,18 @@ def _expire(on: date) -> None:
     expired = Listing.objects.filter(state=ListingState.OPEN, expires_on__lt=on)
     Application.objects.filter(listing__in=expired).update(state=ApplicationState.EXPIRED)
     expired.update(state=ListingState.EXPIRED)
+
+
+def _hold_back() -> int:
+    """Say on the listings of borrowers who have fallen behind why they wait; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE marketplace_listing AS n SET waits_because = %s WHERE n.state = %s"
+            " AND EXISTS (SELECT FROM marketplace_loan AS l"
+            " WHERE l.borrower_id = n.borrower_id AND l.state = ANY (%s))",
+            [BORROWER_IN_ARREARS, ListingState.OPEN.value, list(LATE)],
+        )
+        return int(cursor.rowcount)
 
 
 def _write(

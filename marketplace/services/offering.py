@@ -103,6 +103,38 @@ def _place(
     actor: str,
     key: str,
 ) -> dict[str, Any]:
+    offers = _store(drafts, standing, on)
+    lenders = np.array([draft.lender_id for draft in drafts], dtype=np.int64)
+    post(
+        posting(
+            [
+                EntryDraft(
+                    EntryKind.OFFER_PLACED,
+                    f"place/{actor}/{key}/{place}",
+                    on,
+                    actor,
+                    f"offer:{offer.pk}",
+                )
+                for place, offer in enumerate(offers)
+            ],
+            [
+                Leg(
+                    np.arange(len(drafts)),
+                    debit=account_ids(Kind.CASH, lenders),
+                    credit=account_ids(Kind.ON_OFFER, lenders),
+                    amount=np.array([draft.amount for draft in drafts], dtype=np.int64),
+                    book=Book.CASH,
+                )
+            ],
+        )
+    )
+    return {"offers": [offer.pk for offer in offers]}
+
+
+def _store(
+    drafts: Sequence[OfferDraft], standing: Sequence[Sequence[StandingRate]], on: date
+) -> list[Offer]:
+    """Write the offers and the rates with which they stand."""
     offers = Offer.objects.bulk_create(
         [
             Offer(
@@ -131,31 +163,7 @@ def _place(
             "rate": columns[:, 3].astype(np.int32),
         },
     )
-    lenders = np.array([draft.lender_id for draft in drafts], dtype=np.int64)
-    post(
-        posting(
-            [
-                EntryDraft(
-                    EntryKind.OFFER_PLACED,
-                    f"place/{actor}/{key}/{place}",
-                    on,
-                    actor,
-                    f"offer:{offer.pk}",
-                )
-                for place, offer in enumerate(offers)
-            ],
-            [
-                Leg(
-                    np.arange(len(drafts)),
-                    debit=account_ids(Kind.CASH, lenders),
-                    credit=account_ids(Kind.ON_OFFER, lenders),
-                    amount=np.array([draft.amount for draft in drafts], dtype=np.int64),
-                    book=Book.CASH,
-                )
-            ],
-        )
-    )
-    return {"offers": [offer.pk for offer in offers]}
+    return offers
 
 
 def cancel_offer(*, offer_id: int, lender_id: int, on: date, actor: str, key: str) -> int:

@@ -37,7 +37,7 @@ class LoanUnknown(MarketplaceRefusal):
 
 
 def pay_out(*, loan_ids: Sequence[int], on: date, actor: str, key: str) -> int:
-    """Pay out loans whose borrowers have accepted, and fix their schedules.
+    """Pay out funded loans, and fix their schedules; that borrowers accept is the caller's word.
 
     A fixed number of statements, whatever the number of loans and parts.
 

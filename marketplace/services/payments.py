@@ -245,15 +245,11 @@ def _posting(
     actor: str,
 ) -> Posting:
     """One entry a payment: one net transfer a part, one fee transfer a loan, and the claims."""
+    named = zip(cleared.loan.tolist(), cleared.number.tolist(), strict=True)
+    what = EntryKind.PAYMENT_DISTRIBUTED
     entries = [
-        EntryDraft(
-            EntryKind.PAYMENT_DISTRIBUTED,
-            f"distribution/{loan}/{number}",
-            on,
-            actor,
-            f"loan:{loan}",
-        )
-        for loan, number in zip(cleared.loan.tolist(), cleared.number.tolist(), strict=True)
+        EntryDraft(what, f"distribution/{loan}/{number}", on, actor, f"loan:{loan}")
+        for loan, number in named
     ]
     keys = [entry.key for entry in entries]
     every = np.arange(len(cleared.loan))

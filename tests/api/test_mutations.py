@@ -109,7 +109,8 @@ class TestPlaceOffer:
             ({"rates": []}, "OFFER_REFUSED", "rates"),
             ({"idempotencyKey": ""}, "IDEMPOTENCY_KEY_REFUSED", "idempotencyKey"),
             ({"idempotencyKey": "k" * 121}, "IDEMPOTENCY_KEY_REFUSED", "idempotencyKey"),
-            ({"idempotencyKey": "a\0b"}, "INPUT_REFUSED", None),
+            ({"idempotencyKey": "a\0b"}, "IDEMPOTENCY_KEY_REFUSED", "idempotencyKey"),
+            ({"idempotencyKey": "\ud800"}, "IDEMPOTENCY_KEY_REFUSED", "idempotencyKey"),
         ],
     )
     def test_refusals(

@@ -258,3 +258,18 @@ def test_a_loan_opens_its_accounts_and_keeps_the_terms_of_the_rate_table(house: 
     [part] = loan.parts.all()
     # 7 % gross less 1 % fee and losses: less than 6 %, and still a return.
     assert 0 < part.expected_return < 60_000
+
+
+def test_a_borrower_who_fell_behind_meanwhile_is_lent_nothing_more(house: House) -> None:
+    """A listing stands open for two weeks; the older loan of its borrower goes into arrears."""
+    made = paid_out(house)
+    [lender] = enrol_lenders([100_000])
+    offer(house, lender, 100_000, {"A/36": 70_000})
+    listed = listing(house, made.borrower, 100_000)
+    Loan.objects.filter(pk=made.loan_id).update(state=LoanState.ARREARS)
+    view = cycle()
+    assert (view.loans, view.waiting) == (0, {"BORROWER_IN_ARREARS": 1})
+    assert Listing.objects.get(pk=listed).waits_because == "BORROWER_IN_ARREARS"
+    assert member_balances(lender.pk).on_offer == 100_000
+    Loan.objects.filter(pk=made.loan_id).update(state=LoanState.ACTIVE)
+    assert cycle().loans == 1
