@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def main() -> None:
             result.limit,
             "yes" if result.holds else "NO",
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     RESULTS.write_text(
         json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8"
     )
