@@ -18,7 +18,7 @@ from marketplace.core.running_figures import MarketCheck, check_running_figures
 
 # The house's bands, and Y, which Zopa's own files had for the young.
 BANDS = frozenset({"A*", "A", "B", "C", "D", "E", "Y"})
-TERMS = frozenset({12, 24, 36, 48, 60})
+TERMS = frozenset({24, 36, 48, 60})
 
 BAD_INPUT = 2
 
