@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db import migrations
-from psycopg import sql
 
 from accounts.core.chart import CHART
+from accounts.services.rights import limit_application
 
 APPEND_ONLY = """
 CREATE FUNCTION public.accounts_refuse_change() RETURNS trigger
@@ -165,13 +164,10 @@ def write_chart(apps: Any, schema_editor: Any) -> None:
         )
 
 
-def limit_application(apps: Any, schema_editor: Any) -> None:
+def set_rights(apps: Any, schema_editor: Any) -> None:
     """The application's role may add to the book and read it, no more."""
-    application = settings.DATABASES["default"]["USER"]
-    if application == settings.DATABASES["owner"]["USER"]:
-        return
-    role = sql.Identifier(application)
-    statements = [
+    limit_application(
+        schema_editor.connection,
         "REVOKE ALL ON accounts_chartline, accounts_account, accounts_entry, accounts_transfer"
         " FROM {}",
         "REVOKE DELETE ON accounts_operation FROM {}",
@@ -180,10 +176,7 @@ def limit_application(apps: Any, schema_editor: Any) -> None:
         "GRANT INSERT (kind, owner_id, stripe) ON accounts_account TO {}",
         "GRANT INSERT (kind, key, digest, effective_on, actor, reference) ON accounts_entry TO {}",
         "GRANT INSERT (entry_id, book, debit_id, credit_id, amount) ON accounts_transfer TO {}",
-    ]
-    with schema_editor.connection.connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(sql.SQL(statement).format(role))
+    )
 
 
 class Migration(migrations.Migration):
@@ -195,5 +188,5 @@ class Migration(migrations.Migration):
             reverse_sql=UNDO,
         ),
         migrations.RunPython(write_chart, migrations.RunPython.noop),
-        migrations.RunPython(limit_application, migrations.RunPython.noop),
+        migrations.RunPython(set_rights, migrations.RunPython.noop),
     ]

@@ -61,6 +61,12 @@ class LoanState(StrEnum):
     RECOVERED = "recovered"
 
 
+# A borrower with a loan in these states is lent nothing more.
+LATE = (LoanState.ARREARS, LoanState.DEFAULT)
+
+# What is still owed on loans in these states is counted as lost, whatever may be recovered later.
+LOST = (LoanState.DEFAULT, LoanState.WRITTEN_OFF, LoanState.SETTLED, LoanState.RECOVERED)
+
 _S = LoanState
 
 LOAN_MOVES: dict[LoanState, frozenset[LoanState]] = {

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db import migrations
-from psycopg import sql
+
+from accounts.services.rights import limit_application
 
 PARTS_MAKE_THE_LOAN = """
 CREATE FUNCTION public.marketplace_check_parts() RETURNS trigger
@@ -122,23 +122,17 @@ DROP FUNCTION public.marketplace_check_parts();
 """
 
 
-def limit_application(apps: Any, schema_editor: Any) -> None:
+def set_rights(apps: Any, schema_editor: Any) -> None:
     """The application may write parts and distributions, but not change what they hold."""
-    application = settings.DATABASES["default"]["USER"]
-    if application == settings.DATABASES["owner"]["USER"]:
-        return
-    role = sql.Identifier(application)
-    statements = [
+    limit_application(
+        schema_editor.connection,
         "REVOKE UPDATE, DELETE ON marketplace_part, marketplace_distribution,"
         " marketplace_loanmove FROM {}",
         # What was owed and paid stays on record, whatever becomes of it.
         "REVOKE DELETE ON marketplace_loan, marketplace_instalment, marketplace_payment FROM {}",
         # A sale moves a part to another lender; nothing else of a part may be changed.
         "GRANT UPDATE (lender_id) ON marketplace_part TO {}",
-    ]
-    with schema_editor.connection.connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(sql.SQL(statement).format(role))
+    )
 
 
 class Migration(migrations.Migration):
@@ -149,5 +143,5 @@ class Migration(migrations.Migration):
             PARTS_MAKE_THE_LOAN + DISTRIBUTIONS_MOVE_PARTS + APPEND_ONLY + LAYOUT,
             reverse_sql=UNDO,
         ),
-        migrations.RunPython(limit_application, migrations.RunPython.noop),
+        migrations.RunPython(set_rights, migrations.RunPython.noop),
     ]

@@ -17,7 +17,7 @@ from risk.models import Assessment
 class Loan(models.Model):
     """A funded loan.
 
-    ``rate`` is the blend shown (annual effective ppm), ``monthly_rate`` the blend in 1e-12.
+    ``rate`` is the blend shown, annual effective ppm.
     ``balance_months`` is the sum of the principal outstanding at each due date so far, in
     pence-months: the one figure from which every part's interest is known.
     """
@@ -34,7 +34,6 @@ class Loan(models.Model):
     amount = models.BigIntegerField()
     term_months = models.SmallIntegerField()
     rate = models.IntegerField()
-    monthly_rate = models.BigIntegerField()
     instalment = models.BigIntegerField()
     arrangement_fee = models.BigIntegerField()
     servicing_fee = models.IntegerField()
@@ -46,9 +45,7 @@ class Loan(models.Model):
     paid_out_on = models.DateField(null=True)
     closed_on = models.DateField(null=True)
     defaulted_on = models.DateField(null=True)
-    last_payment_on = models.DateField(null=True)
     payments = models.SmallIntegerField(default=0)
-    instalments_due = models.SmallIntegerField(default=0)
     balance_months = models.BigIntegerField(default=0)
     principal_paid = models.BigIntegerField(default=0)
     interest_paid = models.BigIntegerField(default=0)

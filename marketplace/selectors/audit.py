@@ -11,7 +11,7 @@ from accounts.selectors.bulk import fetch_columns
 from accounts.selectors.ledger import check_book
 from marketplace.core.arrays import PENCE_PER_UNIT, segment_sums
 from marketplace.core.interest import cumulative_interest
-from marketplace.selectors.servicing import offsets_of
+from marketplace.selectors.servicing import loan_offsets
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _shares() -> list[Finding]:
         [],
         6,
     )
-    offsets = offsets_of(owner, loan)
+    offsets = loan_offsets(owner, loan)
     counts = np.diff(offsets)
     row = np.repeat(np.arange(len(loan)), counts)
     # In integers: |received x P - R x weight| < P; both products stay below 2**63.

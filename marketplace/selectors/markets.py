@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.offers import MarketBounds
+from marketplace.core.rates import PPM
 from marketplace.models import Market
 from risk.selectors.rate_tables import RateTableView, current_rate_table
 
@@ -35,6 +36,13 @@ class MarketView:
     def name(self) -> str:
         """Band and term."""
         return f"{self.band}/{self.term_months}"
+
+    def fee_on(self, amount: int) -> int:
+        """The arrangement fee on a loan of ``amount`` pence, in pence.
+
+        Rounded down: a fraction of a penny stays with the borrower.
+        """
+        return amount * self.arrangement_fee // PPM
 
     @property
     def bounds(self) -> MarketBounds:

@@ -10,7 +10,7 @@ import numpy as np
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import PENCE_PER_UNIT, IntArray
 from marketplace.core.matching import Held, Listings, Queue
-from marketplace.core.states import ListingState, LoanState, OfferState
+from marketplace.core.states import LATE, ListingState, LoanState, OfferState
 
 # A loan whose borrower still owes, or whose lenders still hope: it counts as exposure.
 _HELD = tuple(
@@ -24,10 +24,6 @@ _HELD = tuple(
         LoanState.DEFAULT,
     )
 )
-
-
-# A borrower with a loan in these states is lent nothing more.
-LATE = (LoanState.ARREARS.value, LoanState.DEFAULT.value)
 
 
 @dataclass(frozen=True)

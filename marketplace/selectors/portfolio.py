@@ -10,21 +10,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from marketplace.core.states import LoanState, OfferState
+from marketplace.core.states import LOST, OfferState
 from marketplace.models import Loan, Offer, OfferRate, Part
 from marketplace.selectors.loan_views import LoanView, Schedules, loan_view
 from marketplace.selectors.paging import Page, PageWanted, newest_first
-
-# What is still owed on these is no longer expected as planned.
-_LOST = tuple(
-    state.value
-    for state in (
-        LoanState.DEFAULT,
-        LoanState.WRITTEN_OFF,
-        LoanState.SETTLED,
-        LoanState.RECOVERED,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ def portfolio_totals(lender_id: int) -> PortfolioTotals:
             " coalesce(sum(p.interest_received), 0)::bigint, coalesce(sum(p.fee_paid), 0)::bigint"
             " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
             " WHERE p.lender_id = %s AND l.paid_out_on IS NOT NULL",
-            [list(_LOST), list(_LOST), lender_id],
+            [list(LOST), list(LOST), lender_id],
         )
         return PortfolioTotals(*cursor.fetchone())
 

@@ -15,8 +15,6 @@ from marketplace.models import Application
 from marketplace.selectors.markets import MarketView, find_market
 from marketplace.selectors.order_book import load_held, load_order_book
 
-PPM = 1_000_000
-
 
 @dataclass(frozen=True)
 class PlatformQuote:
@@ -50,7 +48,7 @@ def quote_loan(
             queue,
             amount,
             market.term_months,
-            arrangement_fee=amount * market.arrangement_fee // PPM,
+            arrangement_fee=market.fee_on(amount),
             held=held,
             borrower_id=NOBODY if borrower_id is None else borrower_id,
         ),

@@ -12,12 +12,10 @@ from django.db import connection
 
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import IntArray
-from marketplace.core.states import LoanState
+from marketplace.core.states import LOST, LoanState
 
 FloatArray = npt.NDArray[np.float64]
 
-# Principal of loans in these states is counted as lost, whatever may be recovered later.
-_LOST = tuple(s.value for s in (LoanState.DEFAULT, LoanState.WRITTEN_OFF))
 _UNPAID = (LoanState.FUNDED.value, LoanState.CANCELLED.value)
 
 
@@ -82,7 +80,7 @@ def _returns(group: str, on: date) -> Returns:
         " sum(p.size * p.expected_return)::bigint, sum(p.size * p.rate)::bigint, count(*),"
         " count(DISTINCT l.borrower_id)"
         f"{joins} WHERE l.state <> ALL (%s) GROUP BY 1 ORDER BY 1",
-        [list(_LOST), list(_LOST), list(_UNPAID)],
+        [list(LOST), list(LOST), list(_UNPAID)],
         10,
     )
     lent, outstanding, lost, interest, fees, told, gross, parts, borrowers = totals

@@ -19,7 +19,7 @@ SERVICED = (LoanState.ACTIVE.value, LoanState.ARREARS.value)
 PAYABLE = (*SERVICED, LoanState.DEFAULT.value)
 
 
-def offsets_of(owners: IntArray, sorted_ids: IntArray) -> IntArray:
+def loan_offsets(owners: IntArray, sorted_ids: IntArray) -> IntArray:
     """Where each id's rows start in ``owners`` (sorted), shape ``[L + 1]``."""
     starts: IntArray = np.append(
         np.searchsorted(owners, sorted_ids, side="left"), len(owners)
@@ -57,7 +57,7 @@ def load_parts(loan_ids: IntArray) -> LoanParts:
         principal_received=principal,
         interest_received=interest,
         fee_received=fee,
-        offsets=offsets_of(owner, loan_ids),
+        offsets=loan_offsets(owner, loan_ids),
     )
     return LoanParts(loan=loan_ids, part_loan=owner, lender=lender, book=book)
 
@@ -79,7 +79,7 @@ def load_part_rates(loan_ids: IntArray) -> PartRates:
         [loan_ids.tolist()],
         3,
     )
-    return PartRates(size // PENCE_PER_UNIT, rate, offsets_of(owner, loan_ids))
+    return PartRates(size // PENCE_PER_UNIT, rate, loan_offsets(owner, loan_ids))
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,6 @@ def load_open_instalments(loan_ids: IntArray) -> LoanInstalments:
         interest_paid=interest_paid,
         principal_paid=principal_paid,
         pence_months=months,
-        offsets=offsets_of(owner, loan_ids),
+        offsets=loan_offsets(owner, loan_ids),
     )
     return LoanInstalments(instalment=instalment, open=opened, paid_pence_months=paid)

@@ -14,7 +14,7 @@ from django.db.utils import IntegrityError
 from accounts.services.idempotency import once
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.house import HOUSE, House
-from marketplace.core.states import ApplicationState, ListingState, LoanState
+from marketplace.core.states import LATE, ApplicationState, ListingState
 from marketplace.models import Application, Listing, Loan, Market
 from marketplace.selectors.markets import MarketView, list_markets
 from marketplace.selectors.quotes import default_highest_rate
@@ -244,9 +244,7 @@ def _check_listable(
     busy = Listing.objects.filter(borrower__in=borrowers, state=ListingState.OPEN).exists()
     if busy or len(borrowers) != len(drafts):
         raise ListingRefused(_ONE_OPEN, field="application")
-    late = Loan.objects.filter(
-        borrower__in=borrowers, state__in=[LoanState.ARREARS, LoanState.DEFAULT]
-    )
+    late = Loan.objects.filter(borrower__in=borrowers, state__in=LATE)
     if late.exists():
         raise ListingRefused("A borrower in arrears can't list another loan.", field="application")
 

@@ -65,11 +65,9 @@ def _fall_due_once(due: FallingDue, on: date, actor: str) -> None:
             [due.instalment.tolist(), interest.tolist(), months.tolist()],
         )
         cursor.execute(
-            "UPDATE marketplace_loan AS l SET balance_months = n.months,"
-            " instalments_due = n.number"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS n (id, months, number)"
-            " WHERE l.id = n.id",
-            [due.loan.tolist(), months.tolist(), due.number.tolist()],
+            "UPDATE marketplace_loan AS l SET balance_months = n.months"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS n (id, months) WHERE l.id = n.id",
+            [due.loan.tolist(), months.tolist()],
         )
     booked = np.flatnonzero(interest)
     entries = [

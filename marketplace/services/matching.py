@@ -22,11 +22,10 @@ from marketplace.core.arrays import IntArray
 from marketplace.core.matching import Clearing, Outcome, clear_market
 from marketplace.core.rates import blend, monthly_rate_e12
 from marketplace.core.schedule import level_instalment
-from marketplace.core.states import ApplicationState, CycleState, ListingState
+from marketplace.core.states import LATE, ApplicationState, CycleState, ListingState
 from marketplace.models import Application, Cycle, Listing, Loan
 from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets
 from marketplace.selectors.order_book import (
-    LATE,
     digest_of,
     load_held,
     load_open_listings,
@@ -97,7 +96,8 @@ def _run(on: date, actor: str, key: str) -> dict[str, Any]:
     book, listings = load_order_book().only(locked), load_open_listings()
     held = load_held(listings.borrower)
     count = Cycle.objects.count()
-    markets = list_markets()
+    table = current_rate_table()
+    markets = list_markets(table)
     if not markets:
         raise MarketUnknown("No market is open, so there is nothing to match.")
     turn = count % len(markets)
@@ -120,7 +120,7 @@ def _run(on: date, actor: str, key: str) -> dict[str, Any]:
         for offer, amount in zip(offers.tolist(), sums.tolist(), strict=True):
             taken[offer] = taken.get(offer, 0) + amount
         cleared.append(_Cleared(market, clearing))
-    outcome = _write(cycle, cleared, taken, on, actor)
+    outcome = _write(cycle, table, cleared, taken, on, actor)
     if held_back:
         outcome["waiting"][BORROWER_IN_ARREARS] = held_back
     cycle.state = CycleState.DONE
@@ -150,6 +150,7 @@ def _hold_back() -> int:
 
 def _write(
     cycle: Cycle,
+    table: RateTableView,
     cleared: Sequence[_Cleared],
     taken: Mapping[int, int],
     on: date,
@@ -164,8 +165,8 @@ def _write(
     ]
     order = np.argsort(columns[0], kind="stable")
     listing, offer, lender, rate, amount = (column[order] for column in columns)
-    table = current_rate_table()
-    loans = _store_loans(cycle, table, listing, rate, amount, on)
+    markets = {one.market.market_id: one.market for one in cleared}
+    loans = _store_loans(cycle, table, markets, listing, rate, amount, on)
     if loans:
         _take_from_offers(taken)
         _store_parts(loans, listing, offer, lender, rate, amount)
@@ -190,6 +191,7 @@ def _store_waiting(waiting: Sequence[tuple[int, str]]) -> None:
 def _store_loans(
     cycle: Cycle,
     table: RateTableView,
+    markets: Mapping[int, MarketView],
     listing: IntArray,
     rate: IntArray,
     amount: IntArray,
@@ -198,17 +200,13 @@ def _store_loans(
     """One loan for each funded listing, in order of listing; opens its ledger accounts."""
     ids, starts = np.unique(listing, return_index=True)
     listings = Listing.objects.select_related("application__assessment").in_bulk(ids.tolist())
-    fees = {(row.band, row.term_months): row.arrangement_fee_ppm for row in table.rows}
-    losses = {(row.band, row.term_months): row.expected_loss_ppm for row in table.rows}
     monthly = monthly_rate_e12(rate)
     ends = np.append(starts, len(listing))[1:]
-    markets = {market.market_id: market for market in list_markets(table)}
     loans: list[Loan] = []
     for key, start, end in zip(ids.tolist(), starts.tolist(), ends.tolist(), strict=True):
         entry = listings[key]
         market = markets[entry.market_id]
         mixed = blend(amount[start:end], monthly[start:end])
-        place = (market.band, market.term_months)
         loans.append(
             Loan(
                 application_id=entry.application_id,
@@ -220,12 +218,10 @@ def _store_loans(
                 amount=entry.amount,
                 term_months=market.term_months,
                 rate=mixed.annual_ppm,
-                monthly_rate=round(mixed.monthly_e12),
                 instalment=level_instalment(entry.amount, mixed.monthly_e12, market.term_months),
-                # Rounded down: a fraction of a penny of a fee stays with the borrower.
-                arrangement_fee=entry.amount * fees[place] // 1_000_000,
+                arrangement_fee=market.fee_on(entry.amount),
                 servicing_fee=int(to_ppm(table.losses.servicing_fee)),
-                expected_loss=losses[place],
+                expected_loss=table.row(market.band, market.term_months).expected_loss_ppm,
                 funded_on=on,
             )
         )

@@ -109,9 +109,7 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
     ids = [loan.pk for loan in loans]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE marketplace_loan SET payments = payments + 1, last_payment_on = %s"
-            " WHERE id = ANY (%s)",
-            [on, ids],
+            "UPDATE marketplace_loan SET payments = payments + 1 WHERE id = ANY (%s)", [ids]
         )
     post(_received(loans, amounts, on, actor))
     return len(loans)

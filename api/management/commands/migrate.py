@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.db import connections
-from psycopg import sql
+
+from accounts.services.rights import limit_application
 
 
 def grant_to_application() -> None:
@@ -16,24 +16,13 @@ def grant_to_application() -> None:
 
     Migrations take back what the ledger must not allow (``accounts/migrations``).
     """
-    _on_owner(
+    limit_application(
+        connections["owner"],
         "GRANT USAGE ON SCHEMA public TO {}",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
         " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {}",
     )
-
-
-def _on_owner(*statements: str) -> None:
-    """Run statements about the application's role, unless it is the owner itself."""
-    application = settings.DATABASES["default"]["USER"]
-    if application == settings.DATABASES["owner"]["USER"]:
-        return
-    owner = connections["owner"]
-    owner.ensure_connection()
-    with owner.connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(sql.SQL(statement).format(sql.Identifier(application)))
 
 
 class Command(migrate.Command):
@@ -49,5 +38,7 @@ class Command(migrate.Command):
         grant_to_application()
         answer = super().handle(*args, **options)
         if "django_migrations" in connections["owner"].introspection.table_names():
-            _on_owner("REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}")
+            limit_application(
+                connections["owner"], "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}"
+            )
         return answer
