@@ -1,16 +1,19 @@
-"""What the benchmarks share: a result, repeated timing in turn, and a database of their own."""
+"""What the benchmarks share: results, timing in turn, databases of their own, progress."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 NAME = "tenner_bench"
 
@@ -30,6 +33,26 @@ class Result:
     holds: bool
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A benchmark without a figure, because its peer can't be had here."""
+
+    name: str
+    reason: str
+
+
+Outcome = Result | LeftOut
+
+
+def ledger_rate(
+    name: str, ours: float, unit: str, peer: str, theirs: float, *, at_least: float
+) -> Result:
+    """A rate of the ledger beside a peer's, both in ``unit``; ``at_least`` is the least ratio."""
+    ratio = ours / theirs
+    limit = f">= {at_least:g}"
+    return Result(name, "ledger", ours, unit, peer, theirs, ratio, limit, ratio >= at_least)
+
+
 def median_of(
     ours: Callable[[], float], peers: Callable[[], float], runs: int
 ) -> tuple[float, float]:
@@ -37,11 +60,24 @@ def median_of(
 
     Each callable makes one run and returns its seconds. The first pair is a warm-up.
     """
-    pairs = [(ours(), peers()) for _ in range(runs + 1)][1:]
-    return (
-        statistics.median(pair[0] for pair in pairs),
-        statistics.median(pair[1] for pair in pairs),
-    )
+    first, second = medians_in_turn("", [ours, peers], runs)
+    return first, second
+
+
+def medians_in_turn(label: str, measure: Sequence[Callable[[], float]], runs: int) -> list[float]:
+    """Median of each of several measurements, over ``runs`` rounds in which each has its turn.
+
+    A round before them is a warm-up. The order turns round with every round, so that none always
+    follows the same neighbour.
+    """
+    found: list[list[float]] = [[] for _ in measure]
+    with working(label, (runs + 1) * len(measure)) as step:
+        for turn in range(runs + 1):
+            places = range(len(measure))
+            for place in places if turn % 2 == 0 else reversed(places):
+                found[place].append(measure[place]())
+                step()
+    return [statistics.median(values[1:]) for values in found]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -51,19 +87,36 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _admin(statement: str) -> None:
+@contextmanager
+def working(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how far long work is; gives what to call after each of ``total`` steps."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _admin(statement: str, name: str) -> None:
     owner = connections["owner"]
     owner.ensure_connection()
     with owner.connection.cursor() as cursor:
-        cursor.execute(sql.SQL(statement).format(sql.Identifier(NAME)))
+        cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 @contextmanager
 def own_database() -> Iterator[None]:
     """A migrated database that exists for one benchmark only."""
     homes = {alias: connections[alias].settings_dict["NAME"] for alias in ("default", "owner")}
-    _admin("DROP DATABASE IF EXISTS {}")
-    _admin("CREATE DATABASE {}")
+    _admin("DROP DATABASE IF EXISTS {}", NAME)
+    _admin("CREATE DATABASE {}", NAME)
     try:
         for alias in homes:
             connections[alias].close()
@@ -74,4 +127,28 @@ def own_database() -> Iterator[None]:
         for alias, home in homes.items():
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = home
-        _admin("DROP DATABASE IF EXISTS {}")
+        _admin("DROP DATABASE IF EXISTS {}", NAME)
+
+
+@contextmanager
+def peer_database(peer: str) -> Iterator[dict[str, str]]:
+    """An empty database of a peer's own on the same server, owned by the owner's role.
+
+    Yields:
+        the environment in which libpq, and so the peer, connects to it.
+    """
+    name = f"{NAME}_{peer}"
+    _admin("DROP DATABASE IF EXISTS {}", name)
+    _admin("CREATE DATABASE {}", name)
+    info = connections["owner"].connection.info
+    there = {
+        "PGHOST": info.host,
+        "PGPORT": str(info.port),
+        "PGUSER": info.user,
+        "PGPASSWORD": info.password,
+        "PGDATABASE": name,
+    }
+    try:
+        yield {**os.environ, **{key: value for key, value in there.items() if value}}
+    finally:
+        _admin("DROP DATABASE IF EXISTS {}", name)

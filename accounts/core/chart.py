@@ -36,14 +36,21 @@ class Kind(StrEnum):
     """What an account is for."""
 
     CLIENT_BANK = "client_bank"
+    OWN_BANK = "own_bank"
+    FUND_BANK = "fund_bank"
     CASH = "cash"
     ON_OFFER = "on_offer"
     MATCHED = "matched"
     ON_ITS_WAY = "on_its_way"
+    DEBT = "debt"
     CLEARING = "clearing"
+    SUSPENSE = "suspense"
     FEES = "fees"
+    OWN_FUNDS = "own_funds"
+    PROVISION_FUND = "provision_fund"
     PRINCIPAL_OWED = "principal_owed"
     INTEREST_DUE = "interest_due"
+    WRITTEN_OFF = "written_off"
     CLAIMS_HELD = "claims_held"
 
 
@@ -52,7 +59,8 @@ class ChartLine:
     """One kind of account.
 
     ``floored`` accounts can't go below zero; ``stripes`` says over how many rows a platform
-    account is spread, so that unrelated members don't wait for each other on one hot row.
+    account is spread, so that unrelated members don't wait for each other on one hot row. A
+    floored account of several stripes is floored as their sum: a stripe may be below zero.
     """
 
     kind: Kind
@@ -64,7 +72,9 @@ class ChartLine:
     meaning: str
 
 
-STRIPES = 8
+# Each stripe is one row that one posting at a time may move. With eight people paying at once, 64
+# let nine in ten go ahead unhindered; a balance is a sum of so many rows, which costs nothing.
+STRIPES = 64
 
 CHART: tuple[ChartLine, ...] = (
     ChartLine(
@@ -75,6 +85,24 @@ CHART: tuple[ChartLine, ...] = (
         floored=False,
         stripes=STRIPES,
         meaning="Client money held at the bank.",
+    ),
+    ChartLine(
+        Kind.OWN_BANK,
+        Book.CASH,
+        Side.DEBIT,
+        Owner.PLATFORM,
+        floored=False,
+        stripes=STRIPES,
+        meaning="Tenner's own money at its own bank account.",
+    ),
+    ChartLine(
+        Kind.FUND_BANK,
+        Book.CASH,
+        Side.DEBIT,
+        Owner.PLATFORM,
+        floored=False,
+        stripes=STRIPES,
+        meaning="The provision fund's money at its own bank account.",
     ),
     ChartLine(
         Kind.CASH,
@@ -113,6 +141,15 @@ CHART: tuple[ChartLine, ...] = (
         meaning="A member's withdrawal, sent to the bank and not yet confirmed.",
     ),
     ChartLine(
+        Kind.DEBT,
+        Book.CASH,
+        Side.DEBIT,
+        Owner.MEMBER,
+        floored=True,
+        stripes=1,
+        meaning="What a member owes Tenner for money that came back from them.",
+    ),
+    ChartLine(
         Kind.CLEARING,
         Book.CASH,
         Side.CREDIT,
@@ -122,6 +159,15 @@ CHART: tuple[ChartLine, ...] = (
         meaning="Money passing through a loan between borrower and lenders.",
     ),
     ChartLine(
+        Kind.SUSPENSE,
+        Book.CASH,
+        Side.CREDIT,
+        Owner.PLATFORM,
+        floored=True,
+        stripes=STRIPES,
+        meaning="Money that arrived and is not yet known to be anyone's.",
+    ),
+    ChartLine(
         Kind.FEES,
         Book.CASH,
         Side.CREDIT,
@@ -129,6 +175,24 @@ CHART: tuple[ChartLine, ...] = (
         floored=False,
         stripes=STRIPES,
         meaning="Fees earned by Tenner and not yet swept out of client money.",
+    ),
+    ChartLine(
+        Kind.OWN_FUNDS,
+        Book.CASH,
+        Side.CREDIT,
+        Owner.PLATFORM,
+        floored=False,
+        stripes=STRIPES,
+        meaning="Tenner's own money: fees swept, less what it has paid out.",
+    ),
+    ChartLine(
+        Kind.PROVISION_FUND,
+        Book.CASH,
+        Side.CREDIT,
+        Owner.PLATFORM,
+        floored=True,
+        stripes=STRIPES,
+        meaning="The provision fund, which makes good what borrowers don't pay.",
     ),
     ChartLine(
         Kind.PRINCIPAL_OWED,
@@ -147,6 +211,15 @@ CHART: tuple[ChartLine, ...] = (
         floored=True,
         stripes=1,
         meaning="Interest fallen due on a loan and not yet paid.",
+    ),
+    ChartLine(
+        Kind.WRITTEN_OFF,
+        Book.CLAIMS,
+        Side.DEBIT,
+        Owner.PLATFORM,
+        floored=False,
+        stripes=STRIPES,
+        meaning="Claims that nobody expects to be paid any more.",
     ),
     ChartLine(
         Kind.CLAIMS_HELD,

@@ -13,6 +13,30 @@ from django.db import migrations
 from accounts.core.chart import CHART
 from accounts.services.rights import limit_application
 
+# The transfers' table: see docs/decisions/0003-transfers-by-account.md for why it lies like this.
+# The columns are in an order that leaves no gaps between them.
+TRANSFERS = """
+CREATE TABLE public.accounts_transfer (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    entry_id bigint NOT NULL,
+    amount bigint NOT NULL,
+    debit_id integer NOT NULL,
+    credit_id integer NOT NULL,
+    effective_on date NOT NULL,
+    book smallint NOT NULL,
+    CONSTRAINT accounts_transfer_moves_money CHECK (amount > 0 AND debit_id <> credit_id)
+) PARTITION BY RANGE (effective_on);
+
+CREATE INDEX accounts_transfer_by_debit
+    ON public.accounts_transfer (debit_id, effective_on, id);
+CREATE INDEX accounts_transfer_by_credit
+    ON public.accounts_transfer (credit_id, effective_on, id);
+CREATE INDEX accounts_transfer_by_entry
+    ON public.accounts_transfer USING brin (entry_id) WITH (pages_per_range = 16);
+ALTER TABLE public.accounts_account SET (fillfactor = 50);
+CREATE INDEX accounts_entry_made_in ON public.accounts_entry (made_in);
+"""
+
 APPEND_ONLY = """
 CREATE FUNCTION public.accounts_refuse_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -21,13 +45,15 @@ BEGIN
         USING ERRCODE = 'TN001';
 END $$;
 
-CREATE TRIGGER entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.accounts_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_refuse_change();
-CREATE TRIGGER transfer_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.accounts_transfer
-    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_refuse_change();
 CREATE TRIGGER account_stays BEFORE DELETE OR TRUNCATE ON public.accounts_account
     FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_refuse_change();
+""" + "".join(
+    f"""
+CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.accounts_{table}
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_refuse_change();
 """
+    for table in ("entry", "transfer", "closedday", "seal", "sealedentry", "daybalance")
+)
 
 ACCOUNT_FROM_CHART = """
 CREATE FUNCTION public.accounts_open_account() RETURNS trigger
@@ -42,7 +68,8 @@ BEGIN
     END IF;
     NEW.book := line.book;
     NEW.side := line.side;
-    NEW.floor := CASE WHEN line.floored THEN 0 END;
+    NEW.pooled := line.floored AND line.stripes > 1;
+    NEW.floor := CASE WHEN line.floored AND NOT NEW.pooled THEN 0 END;
     NEW.balance := 0;
     NEW.closed_on := NULL;
     RETURN NEW;
@@ -58,20 +85,85 @@ ALTER TABLE public.accounts_entry
     ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id();
 """
 
+# A day is closed under the lock that every posting shares, so that none is still under way on it.
+# It opens no more: days are closed in order, and never one that is not over yet or not begun.
+CLOSED_DAYS = """
+CREATE FUNCTION public.accounts_close_day() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7401, 1);
+    IF EXISTS (SELECT 1 FROM public.accounts_closedday WHERE day >= NEW.day)
+        OR NEW.day > (now() AT TIME ZONE 'Europe/London')::date THEN
+        RAISE EXCEPTION 'business date % is closed already, or not over', NEW.day
+            USING ERRCODE = 'TN006';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER closedday_in_order BEFORE INSERT ON public.accounts_closedday
+    FOR EACH ROW EXECUTE FUNCTION public.accounts_close_day();
+"""
+
+# An account that was closed takes part in nothing any more; only an empty one of a member or a
+# loan can be.
+CLOSED_ACCOUNTS = """
+CREATE FUNCTION public.accounts_close_accounts(ids integer[], day date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE closed bigint;
+BEGIN
+    PERFORM 1 FROM public.accounts_account WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE public.accounts_account SET closed_on = day
+    WHERE id = ANY (ids) AND balance = 0 AND owner_id <> 0 AND closed_on IS NULL;
+    GET DIAGNOSTICS closed = ROW_COUNT;
+    IF closed <> cardinality(ids) THEN
+        RAISE EXCEPTION 'only open accounts of members and loans with nothing in them can be closed'
+            USING ERRCODE = 'TN007';
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION public.accounts_close_accounts(integer[], date) FROM PUBLIC;
+"""
+
 # Locks the accounts touched in id order, so that two postings can't wait for each other in a
-# circle, then moves the balances; the second statement sees what was committed before the locks.
+# circle, then moves the balances; the update sees what was committed before the locks. What a
+# floored account of several stripes holds is their sum: who spends from it holds its own lock, so
+# that the sum can only have grown since. Sorting is never the way to group: a plan made for one
+# transfer is used again for half a million.
 MOVE_BALANCES = """
 CREATE FUNCTION public.accounts_move_balances() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off AS $$
 DECLARE
-    ids bigint[];
+    ids integer[];
     books smallint[];
     changes bigint[];
+    strangers bigint;
+    first_day date;
+    last_day date;
     moved bigint;
-    entries bigint;
-    known bigint;
+    spent text[];
 BEGIN
-    SELECT array_agg(id ORDER BY id), array_agg(book ORDER BY id), array_agg(change ORDER BY id)
+    SELECT count(*) FILTER (WHERE e.id IS NULL), min(p.effective_on), max(p.effective_on)
+    INTO strangers, first_day, last_day
+    FROM (SELECT DISTINCT entry_id, effective_on FROM posted) AS p
+    LEFT JOIN public.accounts_entry AS e
+        ON e.id = p.entry_id AND e.effective_on = p.effective_on
+        AND e.made_in = pg_catalog.pg_current_xact_id();
+    IF first_day IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF strangers > 0 THEN
+        RAISE EXCEPTION 'a transfer names an entry that is not of its own transaction and date'
+            USING ERRCODE = 'TN003';
+    END IF;
+
+    PERFORM pg_advisory_xact_lock_shared(7401, 1);
+    IF EXISTS (SELECT 1 FROM public.accounts_closedday WHERE day >= first_day) THEN
+        RAISE EXCEPTION 'business date % is closed', first_day USING ERRCODE = 'TN006';
+    END IF;
+    IF last_day > (now() AT TIME ZONE 'Europe/London')::date THEN
+        RAISE EXCEPTION 'business date % has not come yet', last_day USING ERRCODE = 'TN005';
+    END IF;
+
+    SELECT array_agg(id), array_agg(book), array_agg(change)
     INTO ids, books, changes
     FROM (
         SELECT id, book, sum(change)::bigint AS change
@@ -81,28 +173,19 @@ BEGIN
             SELECT debit_id, book, -amount FROM posted
         ) AS legs
         GROUP BY id, book
+        ORDER BY id
     ) AS by_account;
 
-    IF ids IS NULL THEN
-        RETURN NULL;
-    END IF;
+    PERFORM 1 FROM public.accounts_account WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE;
 
-    SELECT count(DISTINCT p.entry_id), count(DISTINCT e.id) INTO entries, known
-    FROM (SELECT DISTINCT entry_id FROM posted) AS p
-    LEFT JOIN public.accounts_entry AS e
-        ON e.id = p.entry_id AND e.made_in = pg_catalog.pg_current_xact_id();
-    IF entries <> known THEN
-        RAISE EXCEPTION 'a transfer names an entry that is not of its own transaction'
-            USING ERRCODE = 'TN003';
-    END IF;
-
-    PERFORM 1 FROM public.accounts_account WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
-
-    UPDATE public.accounts_account AS a
-    SET balance = a.balance + a.side * d.change
-    FROM unnest(ids, books, changes) AS d (id, book, change)
-    WHERE a.id = d.id AND a.book = d.book AND a.closed_on IS NULL;
-    GET DIAGNOSTICS moved = ROW_COUNT;
+    WITH moves AS (
+        UPDATE public.accounts_account AS a
+        SET balance = a.balance + a.side * d.change
+        FROM unnest(ids, books, changes) AS d (id, book, change)
+        WHERE a.id = d.id AND a.book = d.book AND a.closed_on IS NULL
+        RETURNING a.kind, a.pooled AND a.side * d.change < 0 AS is_spent
+    )
+    SELECT count(*), array_agg(DISTINCT kind) FILTER (WHERE is_spent) INTO moved, spent FROM moves;
 
     IF moved <> cardinality(ids) THEN
         RAISE EXCEPTION 'account % is unknown, closed or of another book', (
@@ -112,6 +195,17 @@ BEGIN
             WHERE a.id IS NULL ORDER BY d.id LIMIT 1
         ) USING ERRCODE = 'TN004';
     END IF;
+
+    IF spent IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(7402, hashtext(kind))
+        FROM unnest(spent) AS s (kind) ORDER BY kind;
+        IF EXISTS (
+            SELECT 1 FROM public.accounts_account WHERE kind = ANY (spent)
+            GROUP BY kind HAVING sum(balance) < 0
+        ) THEN
+            RAISE EXCEPTION 'there is not enough in %', spent USING ERRCODE = 'TN008';
+        END IF;
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -120,22 +214,62 @@ CREATE TRIGGER transfer_moves_balances AFTER INSERT ON public.accounts_transfer
     FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_move_balances();
 """
 
-LAYOUT = """
-CREATE INDEX accounts_transfer_entry ON public.accounts_transfer USING brin (entry_id)
-    WITH (pages_per_range = 16);
-ALTER TABLE public.accounts_account SET (fillfactor = 70);
+# One entry with a few transfers in one round trip, with the caller's rights; NULL when its key was
+# used before. The plans inside are kept for the session.
+POST_ENTRY = """
+CREATE FUNCTION public.accounts_post_entry(
+    kind text, key text, digest bytea, effective_on date, actor text, reference text,
+    reverses bigint, books bigint[], debits bigint[], credits bigint[], amounts bigint[]
+) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE made bigint;
+BEGIN
+    INSERT INTO public.accounts_entry
+        (kind, key, digest, effective_on, actor, reference, reverses_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT ON CONSTRAINT accounts_entry_key_key DO NOTHING
+    RETURNING id INTO made;
+    IF made IS NOT NULL THEN
+        INSERT INTO public.accounts_transfer
+            (entry_id, book, debit_id, credit_id, amount, effective_on)
+        SELECT made, t.book, t.debit, t.credit, t.amount, $4
+        FROM unnest($8, $9, $10, $11) AS t (book, debit, credit, amount);
+    END IF;
+    RETURN made;
+END $$;
 """
 
+# Triggers and rights of the parent say nothing about a partition that is written directly: each
+# has its own triggers, and the application no rights at all.
+PARTITIONS = """
+CREATE FUNCTION public.accounts_add_partition(name text, bounds text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.accounts_transfer %s', name, bounds);
+    EXECUTE format('CREATE TRIGGER transfer_append_only BEFORE UPDATE OR DELETE OR TRUNCATE'
+        ' ON public.%I FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_refuse_change()', name);
+    EXECUTE format('CREATE TRIGGER transfer_moves_balances AFTER INSERT ON public.%I'
+        ' REFERENCING NEW TABLE AS posted'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_move_balances()', name);
+END $$;
+REVOKE ALL ON FUNCTION public.accounts_add_partition(text, text) FROM PUBLIC;
+
+SELECT public.accounts_add_partition('accounts_transfer_' || year, format(
+    'FOR VALUES FROM (%L) TO (%L)', make_date(year, 1, 1), make_date(year + 1, 1, 1)))
+FROM generate_series(FIRST_YEAR, LAST_YEAR) AS year;
+SELECT public.accounts_add_partition('accounts_transfer_other', 'DEFAULT');
+""".replace("FIRST_YEAR", "2005").replace("LAST_YEAR", "2039")
+
 UNDO = """
-DROP INDEX public.accounts_transfer_entry;
-DROP TRIGGER transfer_moves_balances ON public.accounts_transfer;
-DROP TRIGGER account_from_chart ON public.accounts_account;
-DROP TRIGGER account_stays ON public.accounts_account;
-DROP TRIGGER transfer_append_only ON public.accounts_transfer;
-DROP TRIGGER entry_append_only ON public.accounts_entry;
+DROP TABLE public.accounts_transfer;
+DROP FUNCTION public.accounts_add_partition(text, text);
+DROP FUNCTION public.accounts_post_entry(
+    text, text, bytea, date, text, text, bigint, bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION public.accounts_move_balances();
-DROP FUNCTION public.accounts_open_account();
-DROP FUNCTION public.accounts_refuse_change();
+DROP FUNCTION public.accounts_close_accounts(integer[], date);
+DROP FUNCTION public.accounts_close_day() CASCADE;
+DROP FUNCTION public.accounts_open_account() CASCADE;
+DROP FUNCTION public.accounts_refuse_change() CASCADE;
 ALTER TABLE public.accounts_entry DROP COLUMN made_in;
 """
 
@@ -166,16 +300,29 @@ def write_chart(apps: Any, schema_editor: Any) -> None:
 
 def set_rights(apps: Any, schema_editor: Any) -> None:
     """The application's role may add to the book and read it, no more."""
+    book = (
+        "accounts_chartline, accounts_account, accounts_entry, accounts_transfer,"
+        " accounts_closedday, accounts_seal, accounts_sealedentry, accounts_daybalance"
+    )
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'accounts_transfer'::regclass"
+        )
+        partitions = ", ".join(row[0] for row in cursor.fetchall())
     limit_application(
         schema_editor.connection,
-        "REVOKE ALL ON accounts_chartline, accounts_account, accounts_entry, accounts_transfer"
-        " FROM {}",
+        f"REVOKE ALL ON {book}, {partitions} FROM {{}}",
         "REVOKE DELETE ON accounts_operation FROM {}",
-        "GRANT SELECT ON accounts_chartline, accounts_account, accounts_entry, accounts_transfer"
-        " TO {}",
+        f"GRANT SELECT ON {book} TO {{}}",
         "GRANT INSERT (kind, owner_id, stripe) ON accounts_account TO {}",
-        "GRANT INSERT (kind, key, digest, effective_on, actor, reference) ON accounts_entry TO {}",
-        "GRANT INSERT (entry_id, book, debit_id, credit_id, amount) ON accounts_transfer TO {}",
+        "GRANT INSERT (kind, key, digest, effective_on, actor, reference, reverses_id)"
+        " ON accounts_entry TO {}",
+        "GRANT INSERT (entry_id, book, debit_id, credit_id, amount, effective_on)"
+        " ON accounts_transfer TO {}",
+        "GRANT INSERT (day, actor) ON accounts_closedday TO {}",
+        "GRANT INSERT ON accounts_seal, accounts_sealedentry, accounts_daybalance TO {}",
+        "GRANT EXECUTE ON FUNCTION accounts_close_accounts(integer[], date) TO {}",
     )
 
 
@@ -184,7 +331,15 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            APPEND_ONLY + ACCOUNT_FROM_CHART + ENTRY_CLOSES + MOVE_BALANCES + LAYOUT,
+            ENTRY_CLOSES
+            + TRANSFERS
+            + APPEND_ONLY
+            + ACCOUNT_FROM_CHART
+            + CLOSED_DAYS
+            + CLOSED_ACCOUNTS
+            + MOVE_BALANCES
+            + POST_ENTRY
+            + PARTITIONS,
             reverse_sql=UNDO,
         ),
         migrations.RunPython(write_chart, migrations.RunPython.noop),

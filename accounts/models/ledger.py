@@ -5,6 +5,7 @@ Balances are moved by a trigger on ``Transfer`` alone; the application's role ca
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -29,14 +30,19 @@ class Account(models.Model):
 
     ``balance = side x (credits - debits)``. ``owner_id`` is a member's or a loan's id, 0 for the
     platform. Book, side and floor are set from the chart by a trigger when the row is inserted.
+    A ``pooled`` account is one stripe of a kind that is floored as the sum of its stripes.
     """
 
+    # Four bytes: two thousand million accounts are enough, and every transfer names two of them,
+    # in its row and in its indexes.
+    id = models.AutoField(primary_key=True)
     kind = models.ForeignKey(ChartLine, on_delete=models.PROTECT, db_column="kind")
     owner_id = models.BigIntegerField()
     stripe = models.SmallIntegerField(db_default=0)
     book = models.SmallIntegerField(db_default=0)
     side = models.SmallIntegerField(db_default=0)
     floor = models.BigIntegerField(null=True)
+    pooled = models.BooleanField(db_default=False)
     balance = models.BigIntegerField(db_default=0)
     closed_on = models.DateField(null=True)
 
@@ -65,6 +71,9 @@ class Entry(models.Model):
     recorded_at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=60)
     reference = models.CharField(max_length=60)
+    reverses = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, related_name="reversed_by"
+    )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
@@ -73,9 +82,10 @@ class Entry(models.Model):
 class Transfer(models.Model):
     """One amount from one account to another, balanced by its shape; never changed or deleted.
 
-    No per-row foreign keys: the statement-level trigger checks entries and accounts set-wise.
-    No index by account yet: nothing reads by it, and two of them would double the cost of a row
-    (``docs/decisions/0003-no-index-by-account-yet.md``).
+    A table partitioned by year of business date, made by SQL in a migration. No per-row foreign
+    keys: the statement-level trigger checks entries, accounts and dates set-wise. Its two indexes
+    by account are what statements read by (``docs/decisions/0003-transfers-by-account.md``);
+    ``id`` is unique by its sequence, which nobody else may write, and needs no index of its own.
     """
 
     entry = models.ForeignKey(
@@ -97,15 +107,20 @@ class Transfer(models.Model):
         related_name="credits",
     )
     amount = models.BigIntegerField()
+    effective_on = models.DateField()
 
     class Meta:
+        indexes = [
+            models.Index(fields=["debit", "effective_on", "id"], name="accounts_transfer_by_debit"),
+            models.Index(
+                fields=["credit", "effective_on", "id"], name="accounts_transfer_by_credit"
+            ),
+            BrinIndex(fields=["entry"], name="accounts_transfer_by_entry", pages_per_range=16),
+        ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(amount__gt=0), name="accounts_transfer_amount_above_zero"
-            ),
-            models.CheckConstraint(
-                condition=~models.Q(debit=models.F("credit")),
-                name="accounts_transfer_between_two_accounts",
+                condition=models.Q(amount__gt=0) & ~models.Q(debit=models.F("credit")),
+                name="accounts_transfer_moves_money",
             ),
         ]
 
@@ -135,3 +150,14 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope}/{self.name}/{self.key}"
+
+
+class ClosedDay(models.Model):
+    """A business date that was closed: nothing is booked on it or before it any more."""
+
+    day = models.DateField(primary_key=True)
+    actor = models.CharField(max_length=60)
+    closed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.day.isoformat()

@@ -24,7 +24,8 @@ def encode_rows(columns: Mapping[str, Column]) -> bytes:
     """The columns as one binary COPY stream.
 
     ``int64``, ``int32``, ``int16``, ``bool`` and ``datetime64[D]`` columns become bigint, integer,
-    smallint, boolean and date. There are no NULLs: leave such a column to its default.
+    smallint, boolean and date, columns of raw bytes of one width (``V32``) bytea. There are no
+    NULLs: leave such a column to its default.
 
     Raises:
         TypeError: a column of another type.
@@ -53,6 +54,8 @@ def _encode(column: Column) -> tuple[str, Column]:
         return "u1", column.astype(np.uint8)
     if column.dtype.kind == "i" and column.dtype.itemsize in (2, 4, 8):
         return f">i{column.dtype.itemsize}", column
+    if column.dtype.kind == "V" and column.dtype.itemsize:
+        return f"V{column.dtype.itemsize}", column
     raise TypeError(f"a column of {column.dtype} can't be copied")
 
 

@@ -92,7 +92,7 @@ def _move(
 
 def _columns(movements: Sequence[CashMovement]) -> tuple[IntArray, IntArray]:
     for movement in movements:
-        if not 0 < movement.amount <= LARGEST_PENCE:
+        if type(movement.amount) is not int or not 0 < movement.amount <= LARGEST_PENCE:
             raise AmountRefused(
                 "An amount of money in or out is a whole number of pence above zero.",
                 field="amount",

@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import psycopg
 from django.db import connection
 from django.db.utils import DatabaseError
 
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import IntArray, Posting
-from accounts.services.bulk import copy_rows
+from accounts.services.bulk import Column, copy_rows
 from accounts.services.transactions import require_transaction
+
+# An entry with up to so many transfers travels as one statement; COPY is for more.
+_FEW = 50
 
 
 class NotEnoughMoney(AccountsRefusal):
@@ -26,6 +30,18 @@ class AccountUnknown(AccountsRefusal):
     """A transfer from or to an account that is unknown, closed or of the other book."""
 
     code = "ACCOUNT_UNKNOWN"
+
+
+class DateRefused(AccountsRefusal):
+    """A business date that is closed, or that has not come yet."""
+
+    code = "BUSINESS_DATE_REFUSED"
+
+
+class AlreadyReversed(AccountsRefusal):
+    """An entry that another one takes back already."""
+
+    code = "ALREADY_REVERSED"
 
 
 class IdempotencyConflict(AccountsRefusal):
@@ -56,6 +72,8 @@ def post(posting: Posting) -> Posted:
     Raises:
         NotEnoughMoney: an account would fall below its floor.
         AccountUnknown: an account that can't be posted to.
+        DateRefused: a business date that is closed, or later than today.
+        AlreadyReversed: an entry takes back what was taken back before.
         IdempotencyConflict: a key was used before with other content, or only some keys are new.
         RuntimeError: no transaction is open.
     """
@@ -63,33 +81,70 @@ def post(posting: Posting) -> Posted:
     if not posting.entries:
         return Posted(np.zeros(0, dtype=np.int64), replayed=False)
     digests = posting.digests()
-    written = _write_entries(posting, digests)
     keys = [entry.key for entry in posting.entries]
-    if len(written) < len(keys):
-        return _replayed(keys, digests, written)
-    ids = np.array([written[key] for key in keys], dtype=np.int64)
     with _refusals():
-        copy_rows(
-            connection,
-            "accounts_transfer",
-            {
-                "entry_id": ids[posting.entry],
-                "book": posting.book.astype(np.int16),
-                "debit_id": posting.debit,
-                "credit_id": posting.credit,
-                "amount": posting.amount,
-            },
-        )
+        if len(keys) == 1 and len(posting.entry) <= _FEW:
+            written = _write_at_once(posting, digests[0])
+        else:
+            written = _write_entries(posting, digests)
+        if len(written) < len(keys):
+            return _replayed(keys, digests, written)
+        ids = np.array([written[key] for key in keys], dtype=np.int64)
+        if len(keys) > 1 or len(posting.entry) > _FEW:
+            copy_rows(connection, "accounts_transfer", _columns(posting.for_storage(), ids))
     return Posted(ids, replayed=False)
+
+
+def _columns(posting: Posting, ids: IntArray) -> dict[str, Column]:
+    """The columns of the table of transfers."""
+    days = np.array([entry.effective_on for entry in posting.entries], dtype="datetime64[D]")
+    return {
+        "entry_id": ids[posting.entry],
+        "amount": posting.amount,
+        "debit_id": posting.debit.astype(np.int32),
+        "credit_id": posting.credit.astype(np.int32),
+        "effective_on": days[posting.entry],
+        "book": posting.book.astype(np.int16),
+    }
+
+
+def _write_at_once(posting: Posting, digest: bytes) -> dict[str, int]:
+    """Insert one entry and its few transfers in a single round trip, if its key is new."""
+    [entry] = posting.entries
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        # Django's own cursor would write the values into the statement, one by one in Python.
+        psycopg.Cursor(connection.connection) as cursor,
+    ):
+        cursor.execute(
+            "SELECT accounts_post_entry(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)",
+            [
+                str(entry.kind),
+                entry.key,
+                digest,
+                entry.effective_on,
+                entry.actor,
+                entry.reference,
+                entry.reverses,
+                posting.book.tolist(),
+                posting.debit.tolist(),
+                posting.credit.tolist(),
+                posting.amount.tolist(),
+            ],
+        )
+        row = cursor.fetchone()
+    return {} if row is None or row[0] is None else {entry.key: row[0]}
 
 
 def _write_entries(posting: Posting, digests: Sequence[bytes]) -> dict[str, int]:
     """Insert the entries whose keys are new; returns their ids by key."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO accounts_entry (kind, key, digest, effective_on, actor, reference)"
+            "INSERT INTO accounts_entry"
+            " (kind, key, digest, effective_on, actor, reference, reverses_id)"
             " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::date[], %s::text[],"
-            " %s::text[]) ON CONFLICT (key) DO NOTHING RETURNING key, id",
+            " %s::text[], %s::bigint[]) ON CONFLICT (key) DO NOTHING RETURNING key, id",
             [
                 [str(entry.kind) for entry in posting.entries],
                 [entry.key for entry in posting.entries],
@@ -97,6 +152,7 @@ def _write_entries(posting: Posting, digests: Sequence[bytes]) -> dict[str, int]
                 [entry.effective_on for entry in posting.entries],
                 [entry.actor for entry in posting.entries],
                 [entry.reference for entry in posting.entries],
+                [entry.reverses for entry in posting.entries],
             ],
         )
         return dict(cursor.fetchall())
@@ -113,21 +169,36 @@ def _replayed(keys: list[str], digests: list[bytes], written: dict[str, int]) ->
     return Posted(np.array([known[key][0] for key in keys], dtype=np.int64), replayed=True)
 
 
+_BY_CONSTRAINT: dict[str, tuple[type[AccountsRefusal], str]] = {
+    "accounts_account_no_overdraft": (
+        NotEnoughMoney,
+        "There is not enough money in the account for this.",
+    ),
+    "accounts_entry_reverses_id_key": (AlreadyReversed, "The entry has been taken back already."),
+}
+_BY_STATE: dict[str, tuple[type[AccountsRefusal], str]] = {
+    "TN004": (AccountUnknown, "A transfer names an account that can't be posted to."),
+    "TN005": (DateRefused, "The business date has not come yet."),
+    "TN006": (DateRefused, "The business date is closed."),
+    "TN008": (NotEnoughMoney, "There is not enough money in the account for this."),
+}
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Turn the database's refusals of a posting into typed ones; other errors stay what they are.
 
     Raises:
-        NotEnoughMoney, AccountUnknown: see :func:`post`.
+        NotEnoughMoney, AccountUnknown, DateRefused, AlreadyReversed: see :func:`post`.
     """
     try:
         yield
     except DatabaseError as error:
         cause = error.__cause__
-        state = getattr(cause, "sqlstate", None)
         constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
-        if constraint == "accounts_account_no_overdraft":
-            raise NotEnoughMoney("There is not enough money in the account for this.") from error
-        if state == "TN004":
-            raise AccountUnknown("A transfer names an account that can't be posted to.") from error
-        raise
+        refusal = _BY_CONSTRAINT.get(constraint or "") or _BY_STATE.get(
+            getattr(cause, "sqlstate", None) or ""
+        )
+        if refusal is None:
+            raise
+        raise refusal[0](refusal[1]) from error

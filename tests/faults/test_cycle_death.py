@@ -111,7 +111,7 @@ def _kill_who_waits() -> bool:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND wait_event_type = 'Lock' AND query LIKE 'COPY %accounts_transfer%'"
+                " AND wait_event_type = 'Lock' AND query LIKE '%accounts_post_entry%'"
             )
             if cursor.fetchone() is not None:
                 return True

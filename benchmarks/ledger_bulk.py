@@ -1,0 +1,143 @@
+"""The posting gate in bulk against a bare COPY of the same rows, and against django-hordak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+import psycopg
+from django.db import connection, transaction
+from psycopg import sql
+
+from accounts.core.posting import IntArray
+from benchmarks.ledger import make_twin, open_funded, post_bulk
+from benchmarks.measuring import (
+    LeftOut,
+    Outcome,
+    ledger_rate,
+    medians_in_turn,
+    own_database,
+    seconds,
+    working,
+)
+from benchmarks.peers.hordak import PEER as HORDAK
+from benchmarks.peers.hordak import hordak
+from benchmarks.workers import Workers
+
+ACCOUNTS, ROWS, ENTRIES = 60_000, 400_000, 1_000
+RUNS, LARGE_RUNS, LARGE = 5, 3, 4_000_000
+HORDAK_ROWS = 10_000
+# How much the ratio over a large table may stay behind the small one's by chance.
+NOISE = 0.05
+TWIN = "binary COPY, no triggers"
+
+
+def ledger_bulk() -> list[Outcome]:
+    """400,000 transfers over 60,000 accounts a post: gate, triggers and balances, durable.
+
+    The same again once the table holds four million.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(own_database())
+        peer = stack.enter_context(hordak(1, accounts=ACCOUNTS))
+        rows = _Rows(open_funded(ACCOUNTS))
+        measure: list[Callable[[], float]] = [rows.post, rows.copy]
+        if isinstance(peer, Workers):
+            measure.append(lambda: _hordak_row(peer))
+        ours, twin, *theirs = _rates(measure, RUNS, "ledger-bulk")
+        results: list[Outcome] = [
+            ledger_rate("ledger-bulk", ours, "rows/s", TWIN, twin, at_least=0.7)
+        ]
+        name, label = "ledger-bulk-hordak", f"{HORDAK}, {HORDAK_ROWS:,} a block"
+        results.append(
+            LeftOut(name, peer)
+            if isinstance(peer, str)
+            else ledger_rate(name, ours, "transfers/s", label, theirs[0], at_least=30)
+        )
+        rows.fill()
+        large, large_twin = _rates([rows.post, rows.copy], LARGE_RUNS, "ledger-bulk-4m")
+    found = ledger_rate("ledger-bulk-4m", large, "rows/s", TWIN, large_twin, at_least=0.7)
+    least = max(0.7, (1 - NOISE) * ours / twin)
+    limit = f"{found.limit}, {1 - NOISE:.0%} of small"
+    results.insert(1, replace(found, limit=limit, holds=found.ratio >= least))
+    return results
+
+
+class _Rows:
+    """Random transfers, into the book through the gate and into its twin by COPY.
+
+    Both measurements answer seconds a row.
+    """
+
+    def __init__(self, cash: IntArray) -> None:
+        make_twin("twin_transfer", "accounts_transfer")
+        self._cash = cash
+        self._pick = np.random.default_rng(3)
+        self._posts = 0
+        self._last: tuple[int, int] = (0, 0)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT column_name FROM information_schema.columns"
+                " WHERE table_name = 'twin_transfer' AND is_identity = 'NO'"
+                " ORDER BY ordinal_position"
+            )
+            self._columns = [str(name) for (name,) in cursor.fetchall()]
+
+    def post(self) -> float:
+        """Post new transfers."""
+        debit = self._pick.integers(0, ACCOUNTS, ROWS)
+        credit = (debit + self._pick.integers(1, ACCOUNTS, ROWS)) % ACCOUNTS
+        entry = np.sort(self._pick.permutation(ROWS) % ENTRIES)
+        key = f"run-{self._posts}"
+        self._posts += 1
+
+        def work() -> None:
+            posted = post_bulk(key, entry, self._cash[debit], self._cash[credit], 7)
+            self._last = (int(posted.entry_ids.min()), int(posted.entry_ids.max()))
+
+        return seconds(work) / ROWS
+
+    def copy(self) -> float:
+        """Copy the transfers posted last into the twin, in the order in which the gate wrote them.
+
+        Reading and encoding them is done beforehand, and not counted.
+        """
+        names = sql.SQL(", ").join(map(sql.Identifier, self._columns))
+        read = sql.SQL(
+            "COPY (SELECT {} FROM accounts_transfer WHERE entry_id BETWEEN {} AND {})"
+            " TO STDOUT (FORMAT BINARY)"
+        ).format(names, *self._last)
+        write = sql.SQL("COPY twin_transfer ({}) FROM STDIN (FORMAT BINARY)").format(names)
+        with psycopg.Cursor(connection.connection) as cursor, cursor.copy(read) as copied:
+            data = b"".join(copied)
+
+        def work() -> None:
+            with (
+                transaction.atomic(),
+                psycopg.Cursor(connection.connection) as cursor,
+                cursor.copy(write) as copying,
+            ):
+                copying.write(data)
+
+        return seconds(work) / ROWS
+
+    def fill(self) -> None:
+        """Let both tables grow to four million rows."""
+        missing = -(-(LARGE - ACCOUNTS - self._posts * ROWS) // ROWS)
+        with working("ledger-bulk-4m: filling", missing) as step:
+            for _ in range(missing):
+                self.post()
+                self.copy()
+                step()
+
+
+def _rates(measure: Sequence[Callable[[], float]], runs: int, label: str) -> list[float]:
+    """Rows a second of each."""
+    return [1 / spent for spent in medians_in_turn(label, measure, runs)]
+
+
+def _hordak_row(peer: Workers) -> float:
+    (spent,) = peer.ask("bulk", transfers=HORDAK_ROWS)
+    return float(spent) / HORDAK_ROWS
