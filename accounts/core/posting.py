@@ -65,11 +65,14 @@ class EntryKind(StrEnum):
     DEPOSIT_REVERSED = "deposit_reversed"
     SUSPENSE_ASSIGNED = "suspense_assigned"
     SUSPENSE_RETURNED = "suspense_returned"
+    WITHDRAWAL_CANCELLED = "withdrawal_cancelled"
     WITHDRAWAL_REJECTED = "withdrawal_rejected"
     WITHDRAWAL_RETURNED = "withdrawal_returned"
     DEBT_REPAID = "debt_repaid"
     ADVANCED = "advanced"
     FEES_SWEPT = "fees_swept"
+    BANK_MOVED = "bank_moved"
+    BANK_UNEXPLAINED = "bank_unexplained"
     REVERSED = "reversed"
 
 
@@ -220,8 +223,8 @@ def posting(entries: Sequence[EntryDraft], legs: Sequence[Leg]) -> Posting:
         blocks.append(block)
     table = blocks[0] if len(blocks) == 1 else np.concatenate([_NOTHING, *blocks], axis=1)
     if not table[3].all():
-        table = table[:, table[3] != 0]
-    return Posting(tuple(entries), *map(np.ascontiguousarray, table)).checked()
+        table = np.ascontiguousarray(table[:, table[3] != 0])
+    return Posting(tuple(entries), *table).checked()
 
 
 def _size(column: IntArray | int) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from django.db import connection
@@ -47,16 +49,34 @@ def platform_accounts(kind: Kind, keys: Sequence[str]) -> IntArray:
     Stripes keep one hot row from making unrelated members wait for each other. The key decides,
     so that a posting made again under its key is the same posting.
     """
-    if LINES[kind].owner is not Owner.PLATFORM:
-        raise AccountMissing(f"{kind} is not an account of the platform.")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM accounts_account WHERE kind = %s ORDER BY stripe", [str(kind)]
-        )
-        stripes = np.array([row[0] for row in cursor.fetchall()], dtype=np.int64)
+    stripes = _stripes(kind)
     chosen = [zlib.crc32(key.encode()) % len(stripes) for key in keys]
     found: IntArray = stripes[np.array(chosen, dtype=np.int64)]
     return found
+
+
+# The platform's accounts are opened by migration and never go, so that a connection need ask for
+# them once only. They are kept with the connection: another one may lead to another database.
+_KNOWN: WeakKeyDictionary[Any, dict[Kind, IntArray]] = WeakKeyDictionary()
+
+
+def _stripes(kind: Kind) -> IntArray:
+    """Ids of all stripes of a platform account, in their order.
+
+    Raises:
+        AccountMissing: not an account of the platform.
+    """
+    if LINES[kind].owner is not Owner.PLATFORM:
+        raise AccountMissing(f"{kind} is not an account of the platform.")
+    connection.ensure_connection()
+    known = _KNOWN.setdefault(connection.connection, {})
+    if kind not in known:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM accounts_account WHERE kind = %s ORDER BY stripe", [str(kind)]
+            )
+            known[kind] = np.array([row[0] for row in cursor.fetchall()], dtype=np.int64)
+    return known[kind]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from accounts.core.errors import AmountRefused
 from accounts.core.money import LARGEST_PENCE
 from accounts.core.posting import EntryDraft, EntryKind, IntArray, Leg, posting
 from accounts.selectors.ledger import account_ids, platform_accounts
-from accounts.services.posting import Posted, post
+from accounts.services.posting import Posted, post, post_alone
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,21 @@ def _move(
     actor: str,
 ) -> Posted:
     """One entry a movement, between a member's account and another of theirs or the bank."""
+    members, amounts = _columns(movements)
+    entries = _entries(movements, what, on, actor)
+    keys = [entry.key for entry in entries]
+    gives, takes = (
+        platform_accounts(kind, keys)
+        if LINES[kind].owner is Owner.PLATFORM
+        else account_ids(kind, members)
+        for kind in (debit, credit)
+    )
+    leg = Leg(np.arange(len(movements)), gives, takes, amounts, Book.CASH)
+    draft = posting(entries, [leg])
+    if len(movements) == 1:
+        return post_alone(draft)
     with transaction.atomic():
-        members, amounts = _columns(movements)
-        entries = _entries(movements, what, on, actor)
-        keys = [entry.key for entry in entries]
-        gives, takes = (
-            platform_accounts(kind, keys)
-            if LINES[kind].owner is Owner.PLATFORM
-            else account_ids(kind, members)
-            for kind in (debit, credit)
-        )
-        leg = Leg(np.arange(len(movements)), gives, takes, amounts, Book.CASH)
-        return post(posting(entries, [leg]))
+        return post(draft)
 
 
 def _columns(movements: Sequence[CashMovement]) -> tuple[IntArray, IntArray]:

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.utils import DatabaseError
 
 from accounts.core.errors import AccountsRefusal
-from accounts.core.posting import IntArray, Posting
+from accounts.core.posting import IntArray, Posting, PostingMalformed
 from accounts.services.bulk import Column, copy_rows
 from accounts.services.transactions import require_transaction
 
@@ -80,19 +80,42 @@ def post(posting: Posting) -> Posted:
     require_transaction()
     if not posting.entries:
         return Posted(np.zeros(0, dtype=np.int64), replayed=False)
+    if _is_small(posting):
+        return post_alone(posting)
     digests = posting.digests()
     keys = [entry.key for entry in posting.entries]
     with _refusals():
-        if len(keys) == 1 and len(posting.entry) <= _FEW:
-            written = _write_at_once(posting, digests[0])
-        else:
-            written = _write_entries(posting, digests)
+        written = _write_entries(posting, digests)
         if len(written) < len(keys):
             return _replayed(keys, digests, written)
         ids = np.array([written[key] for key in keys], dtype=np.int64)
-        if len(keys) > 1 or len(posting.entry) > _FEW:
-            copy_rows(connection, "accounts_transfer", _columns(posting.for_storage(), ids))
+        copy_rows(connection, "accounts_transfer", _columns(posting.for_storage(), ids))
     return Posted(ids, replayed=False)
+
+
+def post_alone(posting: Posting) -> Posted:
+    """Write one entry with at most 50 transfers, with no transaction open or inside one.
+
+    It is one statement, which the database makes a transaction by itself: a third of the round
+    trips, for a use case that writes nothing else.
+
+    Raises:
+        PostingMalformed: more than one entry, or too many transfers.
+        NotEnoughMoney, AccountUnknown, DateRefused, AlreadyReversed, IdempotencyConflict: see
+            :func:`post`.
+    """
+    if not _is_small(posting):
+        raise PostingMalformed(f"Only one entry with up to {_FEW} transfers is posted alone.")
+    [entry], [digest] = posting.entries, posting.digests()
+    with _refusals():
+        made = _write_at_once(posting, digest)
+    if made is None:
+        return _replayed([entry.key], [digest], {})
+    return Posted(np.array([made], dtype=np.int64), replayed=False)
+
+
+def _is_small(posting: Posting) -> bool:
+    return len(posting.entries) == 1 and len(posting.entry) <= _FEW
 
 
 def _columns(posting: Posting, ids: IntArray) -> dict[str, Column]:
@@ -108,8 +131,8 @@ def _columns(posting: Posting, ids: IntArray) -> dict[str, Column]:
     }
 
 
-def _write_at_once(posting: Posting, digest: bytes) -> dict[str, int]:
-    """Insert one entry and its few transfers in a single round trip, if its key is new."""
+def _write_at_once(posting: Posting, digest: bytes) -> int | None:
+    """Insert one entry and its few transfers in a single round trip; its id, if its key is new."""
     [entry] = posting.entries
     connection.ensure_connection()
     with (
@@ -118,23 +141,28 @@ def _write_at_once(posting: Posting, digest: bytes) -> dict[str, int]:
         psycopg.Cursor(connection.connection) as cursor,
     ):
         cursor.execute(
-            "SELECT accounts_post_entry(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)",
+            "SELECT accounts_post_entry(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                str(entry.kind),
+                entry.kind.value,
                 entry.key,
                 digest,
                 entry.effective_on,
                 entry.actor,
                 entry.reference,
                 entry.reverses,
-                posting.book.tolist(),
-                posting.debit.tolist(),
-                posting.credit.tolist(),
-                posting.amount.tolist(),
+                _array(posting.book),
+                _array(posting.debit),
+                _array(posting.credit),
+                _array(posting.amount),
             ],
         )
         row = cursor.fetchone()
-    return {} if row is None or row[0] is None else {entry.key: row[0]}
+    return None if row is None else row[0]
+
+
+def _array(column: IntArray) -> str:
+    """The numbers as PostgreSQL writes an array: an eighth of the time of adapting a list."""
+    return "{" + ",".join(map(str, column.tolist())) + "}"
 
 
 def _write_entries(posting: Posting, digests: Sequence[bytes]) -> dict[str, int]:

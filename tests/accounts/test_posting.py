@@ -222,24 +222,29 @@ def test_the_application_cannot_rewrite_the_book(members: list[Member], statemen
         ("INSERT INTO accounts_account (kind, owner_id, stripe) VALUES ('cash', 0, 0)", "TN002"),
         ("INSERT INTO accounts_account (kind, owner_id, stripe) VALUES ('fees', 0, 64)", "TN002"),
         (
-            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount, effective_on)"
-            " SELECT 999999999, 1, min(id), max(id), 5, '2016-04-01' FROM accounts_account WHERE kind = 'cash'",
+            "INSERT INTO accounts_transfer"
+            " (entry_id, book, debit_id, credit_id, amount, effective_on)"
+            " SELECT 999999999, 1, min(id), max(id), 5, '2016-04-01'"
+            " FROM accounts_account WHERE kind = 'cash'",
             "TN003",
         ),
         (
-            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount, effective_on)"
+            "INSERT INTO accounts_transfer"
+            " (entry_id, book, debit_id, credit_id, amount, effective_on)"
             " SELECT (SELECT max(id) FROM accounts_entry), 1, min(id), 999999999, 5, '2016-04-01'"
             " FROM accounts_account WHERE kind = 'cash'",
             "TN004",
         ),
         (
-            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount, effective_on)"
+            "INSERT INTO accounts_transfer"
+            " (entry_id, book, debit_id, credit_id, amount, effective_on)"
             " SELECT (SELECT max(id) FROM accounts_entry), 1, min(id), max(id), 10001, '2016-04-01'"
             " FROM accounts_account WHERE kind = 'cash' AND balance > 0",
             "23514",
         ),
         (
-            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount, effective_on)"
+            "INSERT INTO accounts_transfer"
+            " (entry_id, book, debit_id, credit_id, amount, effective_on)"
             " SELECT (SELECT max(id) FROM accounts_entry), 1, min(id), max(id), -5, '2016-04-01'"
             " FROM accounts_account WHERE kind = 'cash' AND balance > 0",
             "23514",
@@ -291,10 +296,11 @@ def test_an_entry_is_closed_when_its_transaction_ends(committed_db: str) -> None
     deposit(movements=[CashMovement(first.pk, 500, "in")], on=DAY, actor="test")
     with pytest.raises(DatabaseError) as refusal, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO accounts_transfer (entry_id, book, debit_id, credit_id, amount, effective_on)"
-            " SELECT e.id, 1, a.id, b.id, 5, e.effective_on FROM accounts_entry AS e, accounts_account AS a,"
-            " accounts_account AS b WHERE a.kind = 'cash' AND b.kind = 'cash'"
-            " AND a.owner_id = %s AND b.owner_id = %s",
+            "INSERT INTO accounts_transfer"
+            " (entry_id, book, debit_id, credit_id, amount, effective_on)"
+            " SELECT e.id, 1, a.id, b.id, 5, e.effective_on FROM accounts_entry AS e,"
+            " accounts_account AS a, accounts_account AS b"
+            " WHERE a.kind = 'cash' AND b.kind = 'cash' AND a.owner_id = %s AND b.owner_id = %s",
             [first.pk, second.pk],
         )
     cause = refusal.value.__cause__

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import date
 
 import numpy as np
+import pytest
 from django.db import connection, transaction
 
 from accounts.core.chart import Book, Kind
 from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
-from accounts.models import Entry
+from accounts.models import Account, Entry
 from accounts.selectors.ledger import account_ids, check_book, member_balances
 from accounts.services.cash import CashMovement, deposit
 from accounts.services.idempotency import once
@@ -51,15 +52,15 @@ def _funded(count: int, pence: int) -> list[int]:
     return [m.pk for m in stored]
 
 
-def _pay(giver: int, taker: int, amount: int, key: str) -> None:
+def _pay(giver: int, taker: int, amount: int, key: str, transfers: int = 1) -> None:
     with transaction.atomic():
-        one, other = account_ids(Kind.CASH, np.array([giver, taker]))
+        one, other = account_ids(Kind.CASH, np.array([giver, taker])).tolist()
         entry = EntryDraft(EntryKind.DEPOSIT, key, DAY, "t", "t")
-        post(posting([entry], [Leg(0, int(one), int(other), amount, Book.CASH)]))
+        post(posting([entry], [Leg(0, one, other, amount, Book.CASH)] * transfers))
 
 
-def test_sixteen_spend_the_same_money_and_ten_succeed(committed_db: str) -> None:
-    giver, taker = _funded(2, 1_000)
+def test_sixty_four_spend_the_same_money_and_forty_succeed(committed_db: str) -> None:
+    giver, taker = _funded(2, 4_000)
     refused: list[int] = []
 
     def spend(number: int) -> None:
@@ -68,23 +69,41 @@ def test_sixteen_spend_the_same_money_and_ten_succeed(committed_db: str) -> None
         except NotEnoughMoney:
             refused.append(number)
 
-    _at_once(spend, 16)
-    assert len(refused) == 6
+    _at_once(spend, 64)
+    assert len(refused) == 24
     assert member_balances(giver).cash == 0
-    assert member_balances(taker).cash == 2_000
+    assert member_balances(taker).cash == 8_000
     assert check_book().holds
 
 
-def test_a_ring_of_transfers_never_deadlocks(committed_db: str) -> None:
-    ring = _funded(8, 10_000)
+@pytest.mark.parametrize("transfers", [1, 3])
+def test_a_ring_of_sixty_four_never_deadlocks(committed_db: str, transfers: int) -> None:
+    """One transfer and several take two ways through the trigger; both lock in one order."""
+    ring = _funded(64, 10_000)
 
     def pass_on(number: int) -> None:
-        for turn in range(20):
-            _pay(ring[number], ring[(number + 1) % 8], 50, f"ring-{number}-{turn}")
+        giver, taker = ring[number], ring[(number + 1) % 64]
+        for turn in range(4):
+            _pay(giver, taker, 50, f"ring-{number}-{turn}", transfers)
 
-    _at_once(pass_on, 8)
-    assert [member_balances(member).cash for member in ring] == [10_000] * 8
-    assert Entry.objects.filter(key__startswith="ring-").count() == 160
+    _at_once(pass_on, 64)
+    assert [member_balances(member).cash for member in ring] == [10_000] * 64
+    assert Entry.objects.filter(key__startswith="ring-").count() == 256
+    assert check_book().holds
+
+
+def test_bulk_postings_over_the_same_accounts_never_deadlock(committed_db: str) -> None:
+    """Two thousand transfers each, in opposite orders, of accounts that all of them share."""
+    everyone = account_ids(Kind.CASH, np.array(_funded(200, 1_000_000)))
+
+    def shuffle(number: int) -> None:
+        giver = np.tile(everyone, 10) if number % 2 else np.tile(everyone[::-1], 10)
+        entry = EntryDraft(EntryKind.DEPOSIT, f"bulk-{number}", DAY, "t", "t")
+        with transaction.atomic():
+            post(posting([entry], [Leg(0, giver, np.roll(giver, 1), 5, Book.CASH)]))
+
+    _at_once(shuffle, 8)
+    assert set(Account.objects.filter(kind="cash").values_list("balance", flat=True)) == {1_000_000}
     assert check_book().holds
 
 
