@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from operator import mul
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,11 @@ _MIX = (
     (np.uint64(27), np.uint64(0x94D049BB133111EB)),
 )
 _LAST_SHIFT = np.uint64(31)
+# The same in plain integers, for postings of so few transfers that numpy is the slower way.
+_SINGLE = 4
+_FACTOR_ROWS = _FACTORS.tolist()
+_MIX_STEPS = tuple((int(shift), int(factor)) for shift, factor in _MIX)
+_MASK = 2**64 - 1
 _MANY = 10_000
 # Debit accounts whose ids differ in the lower 12 bits only are near: some hundred index pages.
 _NEAR = 12
@@ -169,10 +175,12 @@ class Posting:
             for place, entry in enumerate(self.entries)
         ]
 
-    def _sums(self, count: int) -> npt.NDArray[np.uint64]:
-        """The mixed transfers of each entry added up modulo 2**64, twice; shape ``(2, count)``."""
-        columns = np.stack((self.debit, self.credit, self.amount, self.book)).view(np.uint64)
-        mixed = _FACTORS @ columns
+    def _sums(self, count: int) -> list[list[int]]:
+        """The mixed transfers of each entry added up modulo 2**64, twice; two rows of ``count``."""
+        columns = (self.debit, self.credit, self.amount, self.book)
+        if len(self.entry) <= _SINGLE:
+            return _sums_of_few(self.entry.tolist(), [c.tolist() for c in columns], count)
+        mixed = _FACTORS @ np.stack(columns).view(np.uint64)
         for shift, factor in _MIX:
             mixed ^= mixed >> shift
             mixed *= factor
@@ -180,7 +188,7 @@ class Posting:
         totals = np.zeros((2, count), dtype=np.uint64)
         for total, values in zip(totals, mixed, strict=True):
             np.add.at(total, self.entry, values)
-        return totals
+        return totals.tolist()
 
     def for_storage(self) -> Posting:
         """The same posting with its transfers in the order in which they are best written.
@@ -194,6 +202,18 @@ class Posting:
         order = np.argsort((self.debit >> _NEAR << 32) | self.credit, kind="stable")
         columns = (self.entry, self.debit, self.credit, self.amount, self.book)
         return Posting(self.entries, *(column[order] for column in columns))
+
+
+def _sums_of_few(entry: list[int], columns: list[list[int]], count: int) -> list[list[int]]:
+    """What :meth:`Posting._sums` gives, without numpy, whose every step costs a microsecond."""
+    totals = [[0] * count, [0] * count]
+    for total, factors in zip(totals, _FACTOR_ROWS, strict=True):
+        for place, *transfer in zip(entry, *columns, strict=True):
+            mixed = sum(map(mul, factors, transfer)) & _MASK
+            for shift, factor in _MIX_STEPS:
+                mixed = (mixed ^ mixed >> shift) * factor & _MASK
+            total[place] = total[place] + (mixed ^ mixed >> 31) & _MASK
+    return totals
 
 
 @dataclass(frozen=True)
