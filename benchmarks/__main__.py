@@ -57,6 +57,7 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
     from benchmarks.ledger_balance import ledger_balance  # noqa: PLC0415
     from benchmarks.ledger_bulk import ledger_bulk  # noqa: PLC0415
     from benchmarks.ledger_single import ledger_single  # noqa: PLC0415
+    from benchmarks.ledger_statement import ledger_statement  # noqa: PLC0415
     from benchmarks.market import market_clear  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
 
@@ -69,6 +70,7 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
         "ledger-hot": ledger_single,
         "ledger-balance": ledger_balance,
         "ledger-balance-hordak": ledger_balance,
+        "ledger-statement": ledger_statement,
         "servicing-month": servicing_month,
         "servicing-spread": servicing_spread,
         "market-clear": market_clear,

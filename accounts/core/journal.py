@@ -237,26 +237,23 @@ class Tally:
         self.entries += 1
         self.transfers += len(transfers)
 
-    def overdrawn(self) -> list[str]:
-        """Members' and loans' accounts below their floor now, in order of name.
-
-        The platform's are left out: its floors hold for the sum of an account's stripes.
-        """
-        return sorted(
-            account
-            for nets in self._nets.values()
-            for account, net in nets.items()
-            if net and _below_floor(account_line(account), net)
-        )
-
     def footer(self, last: bytes) -> Footer:
         """The footer of what was counted, whose last hash is given."""
         closing = {a: net for nets in self._nets.values() for a, net in nets.items() if net}
         return Footer(self.entries, self.transfers, dict(self.pence), closing, last)
 
 
-def _below_floor(line: ChartLine, net: int) -> bool:
-    return line.floored and line.owner is not Owner.PLATFORM and line.side * net < 0
+def overdrawn(closing: Mapping[str, int]) -> list[str]:
+    """Members' and loans' accounts below their floor in these balances, in order of name.
+
+    The platform's are left out: its floors hold for the sum of an account's stripes.
+    """
+    lines = {account: account_line(account) for account in closing}
+    return sorted(
+        account
+        for account, line in lines.items()
+        if line.floored and line.owner is not Owner.PLATFORM and line.side * closing[account] < 0
+    )
 
 
 def header_line(header: Header) -> bytes:
@@ -363,13 +360,12 @@ def _balances(nets: Mapping[str, int]) -> dict[str, int]:
 def _check_transfers(transfers: Sequence[JournalTransfer]) -> None:
     """Refuse what joined text would get wrong: a fraction, or a name that needs an escape."""
     try:
-        for book, debit, credit, pence in transfers:
-            if type(pence) is not int or not 0 < pence <= LARGEST:
-                raise JournalMalformed("A transfer moves a whole number of pence above nothing.")
-            if book not in BOOK_NAMES:
-                raise JournalMalformed(f"A book is one of {', '.join(sorted(BOOK_NAMES))}.")
-            account_line(debit)
-            account_line(credit)
+        if any(type(t[3]) is not int or not 0 < t[3] <= LARGEST for t in transfers):
+            raise JournalMalformed("A transfer moves a whole number of pence above nothing.")
+        if not {t[0] for t in transfers} <= BOOK_NAMES:
+            raise JournalMalformed(f"A book is one of {', '.join(sorted(BOOK_NAMES))}.")
+        for account in {t[1] for t in transfers} | {t[2] for t in transfers}:
+            account_line(account)
     except TypeError as error:
         raise JournalMalformed("A transfer names its book and its accounts by text.") from error
 

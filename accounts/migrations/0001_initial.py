@@ -245,7 +245,10 @@ class Migration(migrations.Migration):
                 migrations.AddIndex(
                     model_name="transfer",
                     index=django.contrib.postgres.indexes.BrinIndex(
-                        fields=["entry"], name="accounts_transfer_by_entry", pages_per_range=16
+                        autosummarize=True,
+                        fields=["entry"],
+                        name="accounts_transfer_by_entry",
+                        pages_per_range=16,
                     ),
                 ),
                 migrations.AddConstraint(

@@ -32,7 +32,8 @@ CREATE INDEX accounts_transfer_by_debit
 CREATE INDEX accounts_transfer_by_credit
     ON public.accounts_transfer (credit_id, effective_on, id);
 CREATE INDEX accounts_transfer_by_entry
-    ON public.accounts_transfer USING brin (entry_id) WITH (pages_per_range = 16);
+    ON public.accounts_transfer USING brin (entry_id)
+    WITH (pages_per_range = 16, autosummarize = on);
 ALTER TABLE public.accounts_account SET (fillfactor = 50);
 CREATE INDEX accounts_entry_made_in ON public.accounts_entry (made_in);
 """

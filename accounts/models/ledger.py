@@ -115,7 +115,12 @@ class Transfer(models.Model):
             models.Index(
                 fields=["credit", "effective_on", "id"], name="accounts_transfer_by_credit"
             ),
-            BrinIndex(fields=["entry"], name="accounts_transfer_by_entry", pages_per_range=16),
+            BrinIndex(
+                fields=["entry"],
+                name="accounts_transfer_by_entry",
+                pages_per_range=16,
+                autosummarize=True,
+            ),
         ]
         constraints = [
             models.CheckConstraint(

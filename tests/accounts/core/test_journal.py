@@ -30,6 +30,7 @@ from accounts.core.journal import (
     footer_line,
     header_line,
     journal_lines,
+    overdrawn,
 )
 
 DEPOSIT = JournalEntry(
@@ -232,14 +233,14 @@ def test_a_tally_refuses_what_is_not_a_transfer_of_its_book() -> None:
 
 def test_a_tally_knows_who_is_below_the_floor() -> None:
     tally = Tally({"cash/7": 5, "client_bank/0": -5, "principal_owed/2": -9, "claims_held/0": 9})
-    assert tally.overdrawn() == []  # the bank's account isn't floored
+    assert overdrawn(tally.footer(START).closing) == []  # the bank's account isn't floored
     tally.add(
         [
             JournalTransfer("cash", "cash/7", "fees/0", 6),
             JournalTransfer("claims", "claims_held/0", "principal_owed/2", 10),
         ]
     )
-    assert tally.overdrawn() == ["cash/7", "principal_owed/2"]
+    assert overdrawn(tally.footer(START).closing) == ["cash/7", "principal_owed/2"]
 
 
 def test_an_export_refuses_what_was_not_sealed() -> None:

@@ -17,7 +17,7 @@ from accounts.core.bank_text import BankTextRefused, bank_text
 from accounts.core.references import (
     LONGEST_FASTER_PAYMENTS_REFERENCE,
     ReferenceRefused,
-    members_in,
+    member_in,
     payment_reference,
 )
 
@@ -50,7 +50,7 @@ def test_reference_of_member_seven() -> None:
     ],
 )
 def test_finds_the_one_member_in_free_text(text: str, member: int | None) -> None:
-    assert members_in(text) == member
+    assert member_in(text) == member
 
 
 @given(st.integers(1, 99_999_999), st.integers(0, 14), st.sampled_from("0123456789"))
@@ -58,15 +58,15 @@ def test_a_reference_names_its_member_and_no_wrong_digit_passes(
     member: int, place: int, digit: str
 ) -> None:
     reference = payment_reference(member)
-    assert members_in(reference) == member
-    assert members_in(" ".join(reference.lower())) == member
+    assert member_in(reference) == member
+    assert member_in(" ".join(reference.lower())) == member
     changed = reference[:place] + digit + reference[place + 1 :]
-    assert members_in(changed) == (member if changed == reference else None)
+    assert member_in(changed) == (member if changed == reference else None)
 
 
 @given(st.text())
 def test_any_text_is_searched(text: str) -> None:
-    assert members_in(text) is None
+    assert member_in(text) is None
 
 
 @pytest.mark.parametrize("member", [0, -1, 100_000_000])
