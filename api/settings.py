@@ -116,6 +116,14 @@ LOGOUT_REDIRECT_URL = "/"
 # Key of the loan book's pseudonyms: kept apart, so that signing and pseudonyms don't share one.
 LOAN_BOOK_SECRET = hashlib.sha256(b"loan book|" + SECRET_KEY.encode()).digest()
 
+# Our bank accounts: client money, Tenner's own, the provision fund's. The defaults are well formed,
+# and of no bank.
+TENNER_HOLDER = os.environ.get("TENNER_HOLDER", "Tenner Ltd")
+TENNER_CLIENT_ACCOUNT = os.environ.get("TENNER_CLIENT_ACCOUNT", "GB54TNNR20000055779911")
+TENNER_OWN_ACCOUNT = os.environ.get("TENNER_OWN_ACCOUNT", "GB27TNNR20000055779912")
+TENNER_FUND_ACCOUNT = os.environ.get("TENNER_FUND_ACCOUNT", "GB97TNNR20000055779913")
+TENNER_COOLING_OFF_DAYS = int(os.environ.get("TENNER_COOLING_OFF_DAYS", "3"))
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from api.graphql.view import Endpoint
 from api.rest.health import Health
+from api.rest.journal import Journal
 from api.rest.loan_book import LoanBook
 from api.views import GraphiQL, our_own_only, start
 
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("graphql/", never_cache(Endpoint.as_view()), name="graphql"),
     path("graphiql/", GraphiQL.as_view(), name="graphiql"),
     path("api/loan-book", LoanBook.as_view(), name="loan-book"),
+    path("api/journal/", Journal.as_view(), name="journal"),
     path("api/schema/", SpectacularAPIView.as_view(), name="openapi"),
     path("health/", Health.as_view(), name="health"),
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from accounts.core.chart import Kind
 from accounts.core.money import Pence, text_from_pence
+from accounts.core.posting import EntryKind
 
 PPM_IN_PERCENT = 10_000
 
@@ -26,3 +28,64 @@ def pounds(pence: Pence) -> str:
     """An amount for a person (123456 is ``£1,234.56``)."""
     whole, _, rest = text_from_pence(abs(pence)).partition(".")
     return f"{'-' if pence < 0 else ''}£{int(whole):,}.{rest}"
+
+
+def printable(text: str) -> str:
+    """Somebody else's text on one line of a terminal, which it can't command."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+# What happened, as a statement tells a member.
+HAPPENED: dict[str, str] = {
+    EntryKind.DEPOSIT: "Paid in",
+    EntryKind.WITHDRAWAL_SENT: "Withdrawal to your bank",
+    EntryKind.WITHDRAWAL_CONFIRMED: "Withdrawal arrived at your bank",
+    EntryKind.OFFER_PLACED: "Put on offer",
+    EntryKind.OFFER_CANCELLED: "Offer cancelled",
+    EntryKind.MATCHED: "Matched with a loan",
+    EntryKind.PAID_OUT: "Loan paid out",
+    EntryKind.INTEREST_FELL_DUE: "Interest fell due",
+    EntryKind.PAYMENT_RECEIVED: "Loan payment received",
+    EntryKind.PAYMENT_DISTRIBUTED: "Loan payment passed on",
+    EntryKind.DEPOSIT_UNKNOWN: "Paid in, owner unknown",
+    EntryKind.DEPOSIT_REVERSED: "Payment in taken back by the bank",
+    EntryKind.SUSPENSE_ASSIGNED: "Paid in, found to be yours",
+    EntryKind.SUSPENSE_RETURNED: "Sent back to where it came from",
+    EntryKind.WITHDRAWAL_CANCELLED: "Withdrawal cancelled",
+    EntryKind.WITHDRAWAL_REJECTED: "Withdrawal refused by the bank",
+    EntryKind.WITHDRAWAL_RETURNED: "Withdrawal came back",
+    EntryKind.DEBT_REPAID: "Debt to Tenner repaid",
+    EntryKind.ADVANCED: "Advanced by Tenner",
+    EntryKind.FEES_SWEPT: "Fees swept",
+    EntryKind.BANK_MOVED: "Moved at the bank",
+    EntryKind.BANK_UNEXPLAINED: "Not explained yet",
+    EntryKind.REVERSED: "Earlier entry taken back",
+}
+
+
+# The other account of a line, as a statement tells a member.
+OTHER_SIDE: dict[str, str] = {
+    Kind.CLIENT_BANK: "Bank",
+    Kind.OWN_BANK: "Tenner's bank",
+    Kind.FUND_BANK: "Provision fund's bank",
+    Kind.CASH: "Cash",
+    Kind.ON_OFFER: "On offer",
+    Kind.MATCHED: "Matched",
+    Kind.ON_ITS_WAY: "On its way to your bank",
+    Kind.DEBT: "Debt to Tenner",
+    Kind.CLEARING: "Loan",
+    Kind.SUSPENSE: "Not yet known to be anyone's",
+    Kind.FEES: "Fees",
+    Kind.OWN_FUNDS: "Tenner",
+    Kind.PROVISION_FUND: "Provision fund",
+}
+
+
+def happened(kind: str) -> str:
+    """What happened, for a person (``deposit`` is ``Paid in``)."""
+    return HAPPENED.get(kind) or kind.replace("_", " ").capitalize()
+
+
+def other_side(account: str) -> str:
+    """Another account by the journal's name, for a person (``client_bank/0/3`` is ``Bank``)."""
+    return OTHER_SIDE.get(account.partition("/")[0], "Tenner")

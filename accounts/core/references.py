@@ -44,7 +44,7 @@ def payment_reference(member_id: int) -> str:
     return f"RF{mod_97_10.calc_check_digits(body + 'RF')}{body}"
 
 
-def members_in(text: str) -> int | None:
+def member_in(text: str) -> int | None:
     """The id of the one member whose reference is in ``text``, as a payer wrote it.
 
     Small letters, words around it, and spaces, dots or hyphens inside it are taken. A reference

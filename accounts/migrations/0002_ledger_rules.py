@@ -13,7 +13,7 @@ from django.db import migrations
 from accounts.core.chart import CHART
 from accounts.services.rights import limit_application
 
-# The transfers' table: see docs/decisions/0003-transfers-by-account.md for why it lies like this.
+# The transfers' table: see docs/decisions/0007-transfers-by-account.md for why it lies like this.
 # The columns are in an order that leaves no gaps between them.
 TRANSFERS = """
 CREATE TABLE public.accounts_transfer (

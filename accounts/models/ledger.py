@@ -84,7 +84,7 @@ class Transfer(models.Model):
 
     A table partitioned by year of business date, made by SQL in a migration. No per-row foreign
     keys: the statement-level trigger checks entries, accounts and dates set-wise. Its two indexes
-    by account are what statements read by (``docs/decisions/0003-transfers-by-account.md``);
+    by account are what statements read by (``docs/decisions/0007-transfers-by-account.md``);
     ``id`` is unique by its sequence, which nobody else may write, and needs no index of its own.
     """
 

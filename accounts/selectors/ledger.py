@@ -148,9 +148,9 @@ def check_book() -> BookCheck:
             "WITH legs AS (SELECT credit_id AS id, book, amount FROM accounts_transfer"
             " UNION ALL SELECT debit_id, book, -amount FROM accounts_transfer),"
             " derived AS (SELECT id, book, sum(amount) AS net FROM legs GROUP BY id, book)"
-            " SELECT coalesce(a.id, d.id) FROM accounts_account AS a"
+            " SELECT DISTINCT coalesce(a.id, d.id) FROM accounts_account AS a"
             " FULL JOIN derived AS d ON d.id = a.id AND d.book = a.book"
-            " WHERE a.side * coalesce(d.net, 0) IS DISTINCT FROM a.balance ORDER BY 1"
+            " WHERE a.id IS NULL OR a.side * coalesce(d.net, 0) <> a.balance ORDER BY 1"
         )
         wrong = tuple(int(row[0]) for row in cursor.fetchall())
         cursor.execute(

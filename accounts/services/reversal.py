@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from django.db import connection, transaction
 
+from accounts.core.bank_booking import OF_A_BANK_LINE
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import REVERSIBLE, EntryDraft, EntryKind, Posting
 from accounts.services.idempotency import once
@@ -66,11 +67,18 @@ def reverse_entry(*, entry_id: int, key: str, on: date, actor: str, reason: str)
 def _mirror(entry_id: int, key: str, on: date, actor: str) -> Posting:
     """The posting that takes an entry back."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT kind, effective_on FROM accounts_entry WHERE id = %s", [entry_id])
+        cursor.execute(
+            "SELECT kind, effective_on, key FROM accounts_entry WHERE id = %s", [entry_id]
+        )
         row = cursor.fetchone()
         if row is None or row[0] not in REVERSIBLE:
             raise EntryNotReversible(
                 "There is no such entry." if row is None else f"A {row[0]} is not undone this way.",
+                field="entry",
+            )
+        if row[2].startswith(OF_A_BANK_LINE):
+            raise EntryNotReversible(
+                "The bank says that this happened, and only its statement can take it back.",
                 field="entry",
             )
         cursor.execute(

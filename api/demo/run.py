@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from accounts.models import Member
+from accounts.selectors.journal_export import export_journal, numbers_of_period
+from accounts.selectors.sealing import waiting_entries
 from accounts.services.cash import (
     CashMovement,
     confirm_withdrawals,
@@ -17,6 +19,7 @@ from accounts.services.cash import (
     send_withdrawals,
 )
 from accounts.services.members import enrol_members
+from accounts.services.sealing import seal_all
 from api.demo.people import make_borrowers, make_lenders, make_staff, seed_people
 from api.demo.world import (
     Conduct,
@@ -249,6 +252,25 @@ def service(demo: Demo, progress: Progress) -> None:
         age_loans(on=cleared)
         demo.last_day = cleared
         progress(number, world.months)
+
+
+def seal_book(_demo: Demo, progress: Progress) -> None:
+    """Number and chain everything that was booked."""
+    waiting, done = waiting_entries(), 0
+    for sealed in seal_all():
+        done += sealed.entries
+        progress(done, max(waiting, done))
+
+
+def export_last_month(demo: Demo, progress: Progress, file: Path) -> None:
+    """Write the sealed journal of the last thirty days to a file."""
+    if demo.last_day is None:
+        raise RuntimeError("the demo has not come to its end")
+    tomorrow = demo.last_day + timedelta(days=1)
+    numbers = numbers_of_period(tomorrow - timedelta(days=30), tomorrow)
+    whole = numbers.last - numbers.first + 1
+    with file.open("wb") as journal:
+        journal.writelines(export_journal(numbers, lambda done: progress(done, whole)))
 
 
 def _payments(number: int, day: date, conduct_of: dict[int, Conduct]) -> Sequence[PaymentDraft]:

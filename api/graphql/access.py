@@ -20,6 +20,18 @@ def signed_in(info: graphene.ResolveInfo) -> Member:
     return user
 
 
+def account_holder(info: graphene.ResolveInfo) -> Member:
+    """The member who asks, who isn't staff: staff hold no money.
+
+    Raises:
+        Unauthenticated, Forbidden.
+    """
+    member = signed_in(info)
+    if member.is_staff:
+        raise Forbidden("Only members have money here.")
+    return member
+
+
 def lender(info: graphene.ResolveInfo) -> Member:
     """The lender who asks.
 

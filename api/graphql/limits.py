@@ -36,13 +36,16 @@ MOST_ALIASES = 20
 LONGEST_QUERY = 20_000
 
 # Fields that give a page: what is inside counts as often as the page has rows.
-PAGES = frozenset({"applications", "listings", "offers", "portfolio", "myLoans"})
+PAGES = frozenset(
+    {"applications", "listings", "offers", "portfolio", "myLoans", "statement", "withdrawals"}
+)
 # Fields that give a list: how long each can be expected to be.
 LISTS: Mapping[str, int] = {
     "edges": 1,  # counted by the page around it
     "errors": 1,
     "instalments": 60,
     "levels": 50,
+    "lines": 100,
     "markets": 12,
     "rates": 12,
     "reasons": 5,
@@ -54,6 +57,7 @@ WORK: Mapping[str, int] = {
     "totals": 300,
     "portfolio": 200,
     "myLoans": 200,
+    "statement": 500,
     "placeOffer": 5_000,
     "cancelOffer": 5_000,
     "applyForLoan": 5_000,
@@ -130,7 +134,7 @@ class _Measuring:
 
     def _page_size(self, node: FieldNode) -> int:
         for argument in node.arguments:
-            if argument.name.value != "first":
+            if argument.name.value not in {"first", "last"}:
                 continue
             if isinstance(argument.value, IntValueNode):
                 return _within_page(int(argument.value.value))

@@ -12,7 +12,9 @@ import graphene
 from api.business_date import today
 from api.errors import InputRefused, NotFound
 from api.graphql.access import borrower, lender
+from api.graphql.bank_mutations import CancelWithdrawal, RegisterBankDetails, RequestWithdrawal
 from api.graphql.ids import NOTHING_THERE, public_id_of
+from api.graphql.inputs import idempotency_key
 from api.graphql.refusals import Answer, refusing
 from api.graphql.types.borrowing import Application, Listing
 from api.graphql.types.lending import Offer
@@ -28,12 +30,6 @@ from marketplace.services.borrowing import (
 )
 from marketplace.services.offering import OfferDraft, cancel_offer, place_offers
 
-_KEY = "Chosen by the client, 1 to 120 characters: the same again gives the first answer again."
-
-
-def _key() -> graphene.String:
-    return graphene.String(required=True, description=_KEY)
-
 
 class MarketRateInput(graphene.InputObjectType):
     """A rate asked in one market."""
@@ -46,7 +42,7 @@ class MarketRateInput(graphene.InputObjectType):
 class PlaceOfferInput(graphene.InputObjectType):
     """A standing order."""
 
-    idempotency_key = _key()
+    idempotency_key = idempotency_key()
     amount = MoneyInput(required=True, description="A multiple of £10.")
     exposure_limit = MoneyInput(required=True, description="The most for one borrower.")
     rates = graphene.List(
@@ -100,7 +96,7 @@ def _rates(given: Sequence[MarketRateInput]) -> Mapping[int, int]:
 class CancelOfferInput(graphene.InputObjectType):
     """Which offer to take back."""
 
-    idempotency_key = _key()
+    idempotency_key = idempotency_key()
     offer_id = graphene.ID(required=True)
 
 
@@ -147,7 +143,7 @@ class FactInput(graphene.InputObjectType):
 class ApplyForLoanInput(graphene.InputObjectType):
     """What a borrower asks for."""
 
-    idempotency_key = _key()
+    idempotency_key = idempotency_key()
     amount = MoneyInput(required=True, description="A multiple of £10.")
     term_months = graphene.Int(required=True)
     facts = graphene.List(graphene.NonNull(FactInput), required=True)
@@ -203,7 +199,7 @@ def _facts(given: Sequence[FactInput]) -> dict[str, float | str]:
 class ListLoanInput(graphene.InputObjectType):
     """Which application to list."""
 
-    idempotency_key = _key()
+    idempotency_key = idempotency_key()
     application_id = graphene.ID(required=True)
     highest_rate = RateInput(
         description="The most that is paid, in steps of .25 %; without it the quote plus .5 %."
@@ -250,3 +246,6 @@ class Mutation(graphene.ObjectType):
     cancel_offer = CancelOffer.Field()
     apply_for_loan = ApplyForLoan.Field()
     list_loan = ListLoan.Field()
+    register_bank_details = RegisterBankDetails.Field()
+    request_withdrawal = RequestWithdrawal.Field()
+    cancel_withdrawal = CancelWithdrawal.Field()

@@ -11,6 +11,7 @@ import graphene
 from graphene import relay
 
 from accounts.models import Member
+from accounts.selectors.banking import find_withdrawal
 from api.errors import NotFound
 from api.graphql.access import borrower, lender, signed_in
 from api.graphql.ids import NOTHING_THERE, named, public_id
@@ -42,6 +43,7 @@ _FOUND_BY: dict[str, Callable[[Member, str], Any]] = {
     "MyLoan": lambda member, text: find_borrowed_loan(member.pk, public_id(text)),
     "Offer": lambda member, text: find_offer(member.pk, public_id(text)),
     "Part": lambda member, text: find_part(member.pk, text),
+    "Withdrawal": lambda member, text: find_withdrawal(member.pk, public_id(text)),
     "Viewer": lambda member, text: member if public_id(text) == member.public_id else None,
 }
 

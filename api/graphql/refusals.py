@@ -20,11 +20,14 @@ TOO_LARGE = "QUERY_TOO_LARGE"
 # Services name their own arguments; these are called otherwise in the schema. What is not here,
 # such as the name of a fact, is the client's own word.
 _FIELDS = {
+    "account_number": "accountNumber",
     "application": "applicationId",
     "exposure_limit": "exposureLimit",
     "highest_rate": "highestRate",
     "key": "idempotencyKey",
     "offer": "offerId",
+    "payment": "withdrawalId",
+    "sort_code": "sortCode",
     "term_months": "termMonths",
 }
 

@@ -80,6 +80,7 @@ def test_the_steps_are_the_commands() -> None:
         run.match,
         run.pay_borrowers,
         run.service,
+        run.seal_book,
     ]
 
 

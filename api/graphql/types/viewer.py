@@ -9,12 +9,16 @@ from typing import Any
 import graphene
 from graphene import relay
 
+from accounts.core.references import payment_reference
 from accounts.models import Member
+from accounts.selectors.banking import DetailsView, current_bank_details
 from accounts.selectors.ledger import Balances as BalancesView
 from accounts.selectors.ledger import member_balances
 from api.graphql.paging import PageField, connection, wanted
+from api.graphql.types.banking import BankDetails, WithdrawalConnection, withdrawals
 from api.graphql.types.borrowing import ApplicationConnection, ListingConnection
 from api.graphql.types.lending import OfferConnection
+from api.graphql.types.statement import StatementConnection, StatementField, ask
 from api.graphql.wire import MemberRole, Money
 from marketplace.selectors.borrowings import applications_page, listings_page
 from marketplace.selectors.portfolio import offers_page
@@ -46,6 +50,15 @@ class Viewer(graphene.ObjectType):
     applications = PageField(ApplicationConnection, required=True)
     listings = PageField(ListingConnection, required=True)
     offers = PageField(OfferConnection, required=True)
+    payment_reference = graphene.String(
+        description="Write it on every payment to us: it says whose money it is. None for staff."
+    )
+    bank_details = graphene.Field(BankDetails, description="Where withdrawals go, once verified.")
+    withdrawals = PageField(WithdrawalConnection, required=True)
+    statement = StatementField(
+        StatementConnection,
+        description="What moved in one of the member's accounts; none for staff.",
+    )
 
     @staticmethod
     def resolve_id(root: Member, info: graphene.ResolveInfo) -> Any:
@@ -77,3 +90,25 @@ class Viewer(graphene.ObjectType):
     ) -> Any:
         """The member's own."""
         return connection(OfferConnection, offers_page(root.pk, wanted(first, after)))
+
+    @staticmethod
+    def resolve_statement(root: Member, info: graphene.ResolveInfo, **wanted: Any) -> Any:
+        """The member's own."""
+        return None if root.is_staff else ask(root.pk, **wanted)
+
+    @staticmethod
+    def resolve_payment_reference(root: Member, info: graphene.ResolveInfo) -> str | None:
+        """The member's own."""
+        return None if root.is_staff else payment_reference(root.pk)
+
+    @staticmethod
+    def resolve_bank_details(root: Member, info: graphene.ResolveInfo) -> DetailsView | None:
+        """The member's own; of the account only the last characters."""
+        return current_bank_details(root.pk)
+
+    @staticmethod
+    def resolve_withdrawals(
+        root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The member's own."""
+        return withdrawals(root.pk, wanted(first, after))

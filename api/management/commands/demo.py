@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +44,7 @@ STEPS: tuple[tuple[str, Callable[[run.Demo, run.Progress], None]], ...] = (
     ("Match listings with offers", run.match),
     ("Pay out", run.pay_borrowers),
     ("Collect and spread 24 months", run.service),
+    ("Seal the journal", run.seal_book),
 )
 
 
@@ -86,6 +88,14 @@ class Command(BaseCommand):
         self._bar(
             console, times, "Report", lambda _: pictures.extend(_report(console, demo, output))
         )
+        journal = output / "journal-last-month.jsonl"
+        self._bar(
+            console,
+            times,
+            "Export the last month's journal",
+            lambda tell: run.export_last_month(demo, tell, journal),
+        )
+        _prove(console, journal)
         findings: list[Finding] = []
         self._bar(console, times, "Audit", lambda _: findings.extend(audit()))
         report.show_audit(console, findings)
@@ -184,6 +194,22 @@ def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:
         plots.bands_earned(by_band, names, output / "returns-by-band.png"),
         plots.calibration(training.by_band or (), output / "calibration.png"),
     ]
+
+
+def _prove(console: Console, journal: Path) -> None:
+    """Check the exported journal as an auditor would: without a database, by a bare Python."""
+    command = ["-S", "-m", "accounts.verify", str(journal.resolve())]
+    checked = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, *command],
+        cwd=settings.BASE_DIR,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if checked.returncode:
+        raise CommandError(checked.stderr.strip(), returncode=1)
+    console.print(f"Checked offline with python -m accounts.verify {journal}:", highlight=False)
+    console.print(checked.stdout.strip().partition(": ")[2], highlight=False)
 
 
 def _serve(console: Console, demo: run.Demo, address: str) -> None:
