@@ -9,6 +9,7 @@ from api.graphql.view import Endpoint
 from api.rest.health import Health
 from api.rest.journal import Journal
 from api.rest.loan_book import LoanBook
+from api.rest.reconciliation import Breaks, Reconciliations
 from api.views import GraphiQL, our_own_only, start
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -25,6 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("graphiql/", GraphiQL.as_view(), name="graphiql"),
     path("api/loan-book", LoanBook.as_view(), name="loan-book"),
     path("api/journal/", Journal.as_view(), name="journal"),
+    path("api/reconciliations/", Reconciliations.as_view(), name="reconciliations"),
+    path("api/breaks/", Breaks.as_view(), name="breaks"),
     path("api/schema/", SpectacularAPIView.as_view(), name="openapi"),
     path("health/", Health.as_view(), name="health"),
 ]

@@ -10,10 +10,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.core.chart import Kind
-from accounts.core.reconciliation import BreakState
+from accounts.core.reconciliation import BreakState, Check, Finding, ReconciliationKind
 from accounts.models import BankFile, BankStatement, Reconciliation
 from accounts.selectors.ledger import totals_by_kind
 from accounts.selectors.reconciliations import list_breaks
+from accounts.services.reconciliation import one_snapshot, record
 from marketplace.models import Offer
 from tests.api.test_commands import Told, command
 from tests.world import CLEARED, World
@@ -162,6 +163,26 @@ class TestReports:
         told = reconcile(capsys, "--output", str(tmp_path / "none" / "r.csv"))
         assert told.status == 2
         assert "No such file or directory" in told.error
+
+
+def test_very_many_breaks_are_not_all_shown(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hundred and twenty that were there, and the statement that no bank has sent."""
+    many = Check("other", "t", findings=tuple(Finding(f"thing {n}") for n in range(120)))
+    with one_snapshot():
+        kind = ReconciliationKind.INTERNAL
+        record(on=CLEARED, kind=kind, checks=[many], actor="t", key="many")
+    told = reconcile(capsys)
+    assert told.error == "121 open breaks."
+    assert "... and 21 more, which --breaks lists." in told.out
+    assert "thing 119" in reconcile(capsys, "--breaks").out
+
+
+def test_somebody_is_named_in_short(capsys: pytest.CaptureFixture[str]) -> None:
+    told = command(capsys, "reconcile", "--by", "x" * 61)
+    assert told.status == 2
+    assert "1 to 60 printable characters" in told.error
 
 
 def test_a_date_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

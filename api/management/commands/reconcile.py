@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from accounts.core.errors import AccountsRefusal
+from accounts.core.posting import LONGEST_REFERENCE
 from accounts.core.reconciliation import BreakState
 from accounts.selectors.reconciliations import (
     BreakView,
@@ -35,6 +36,8 @@ from marketplace.services.reconciliation import reconcile
 BAD_INPUT, OPEN_BREAKS = 2, 1
 # Who did it, unless a person is named: several share the desk.
 ACTOR = "operations"
+# Of breaks after a run; when something is very wrong, there is one an account.
+MOST_SHOWN = 100
 
 
 class Command(BaseCommand):
@@ -44,7 +47,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--on", type=_date, metavar="DATE", help="business date; today's without"
         )
-        parser.add_argument("--by", default=ACTOR, metavar="WHO", help="such as member:7")
+        parser.add_argument(
+            "--by", type=_who, default=ACTOR, metavar="WHO", help="such as member:7"
+        )
         parser.add_argument("--key", help="idempotency key; without one it is a run of its own")
         parser.add_argument("--full", action="store_true", help="derive the whole journal again")
         parser.add_argument(
@@ -86,7 +91,10 @@ class Command(BaseCommand):
         report = Report(on, runs, breaks_of_day(on))
         for run in runs:
             _show_checks(console, run)
-        _show_breaks(console, report.breaks, on)
+        _show_breaks(console, report.breaks[:MOST_SHOWN], on)
+        if len(report.breaks) > MOST_SHOWN:
+            more = len(report.breaks) - MOST_SHOWN
+            console.print(f"... and {more:,} more, which --breaks lists.", highlight=False)
         output: Path | None = options["output"]
         if output is not None:
             output.write_text(report_text(report, output.suffix), encoding="utf-8")
@@ -173,6 +181,12 @@ def _date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
+
+
+def _who(text: str) -> str:
+    if not 0 < len(text) <= LONGEST_REFERENCE or not text.isprintable():
+        raise ArgumentTypeError(f"who it is has 1 to {LONGEST_REFERENCE} printable characters")
+    return text
 
 
 def _report(text: str) -> Path:

@@ -12,21 +12,18 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.core.chart import Book, Kind
 from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
-from accounts.core.reconciliation import Check, ReconciliationKind, SealMark
-from accounts.models import BankFile, BankLine, BankStatement, Break, Entry, SealedEntry
+from accounts.core.reconciliation import Check, SealMark
+from accounts.models import BankLine, SealedEntry
 from accounts.selectors.bank_accounts import load_accounts
 from accounts.selectors.ledger import check_book
 from accounts.selectors.reconciliation import internal_checks
 from accounts.selectors.reconciliation_bank import external_checks
 from accounts.services.cash import CashMovement, deposit, send_withdrawals
-from accounts.services.days import close_date
 from accounts.services.posting import post
-from accounts.services.reconciliation import record, resolve_break
 from accounts.services.withdrawals import request_withdrawal
 from tests.accounts.books import altered, book, open_book, seal_now
 from tests.accounts.services.bank_desk import (
     DAY,
-    OPERATIONS,
     Bank,
     earn_fees,
     give,
@@ -75,6 +72,10 @@ def moved(
         post(posting([entry], [Leg(0, *ids, amount, Book.CASH)]))
 
 
+def line_of(reference: str) -> int:
+    return BankLine.objects.get(reference=reference).pk
+
+
 class TestABookThatHolds:
     @pytest.mark.usefixtures("db")
     def test_by_hand(self) -> None:
@@ -95,7 +96,7 @@ class TestABookThatHolds:
         # The payment is at the bank still, in the ledger as there.
         [balances, *_] = external_checks(DAY)
         assert (balances.expected, balances.found, balances.checked) == (10_900, 10_900, 1)
-        assert with_bank() == {"suspense_item": [(f"bank-line:{_line('A2')}", 700)]}
+        assert with_bank() == {"suspense_item": [(f"bank-line:{line_of('A2')}", 700)]}
 
     @pytest.mark.usefixtures("db")
     def test_statements_are_fixed_in_number(self) -> None:
@@ -108,10 +109,6 @@ class TestABookThatHolds:
                 external_checks(DAY)
             counts.append(len(queries))
         assert counts[0] == counts[1]
-
-
-def _line(reference: str) -> int:
-    return BankLine.objects.get(reference=reference).pk
 
 
 class TestStoredBalances:
@@ -193,7 +190,7 @@ class TestClientMoney:
         [ada] = people(1)
         give(bank.writes(pays_in("A1", ada, 10_000), withdrawal_paid("A2", 500, "STRANGE")))
         assert with_itself() == {"client_money": [("client", -500)]}
-        assert with_bank() == {"bank_line_unexplained": [(f"bank-line:{_line('A2')}", -500)]}
+        assert with_bank() == {"bank_line_unexplained": [(f"bank-line:{line_of('A2')}", -500)]}
 
     @pytest.mark.usefixtures("db")
     def test_fees_taken_out_beyond_what_was_earned(self) -> None:
@@ -335,6 +332,16 @@ class TestJournal:
         assert with_itself(mark) == {"journal": [("chain", 0)]}
 
     @pytest.mark.usefixtures("committed_db")
+    def test_the_hash_at_the_mark_alone(self) -> None:
+        """What follows it still fits what was found there the last time."""
+        _, mark = self._three()
+        with altered() as cursor:
+            cursor.execute("UPDATE accounts_sealedentry SET hash = sha256(hash) WHERE number = 2")
+            cursor.execute("UPDATE accounts_seal SET hash = sha256(hash) WHERE last_number = 2")
+        [finding] = internal(mark)["journal"].findings
+        assert finding.detail == "entry 2 isn't what was sealed, or is missing"
+
+    @pytest.mark.usefixtures("committed_db")
     def test_a_gap_a_wrong_seal_and_an_entry_passed_over(self) -> None:
         _, mark = self._three()
         with altered() as cursor:
@@ -342,108 +349,3 @@ class TestJournal:
         for since in (mark, SealMark()):
             found = with_itself(since)["journal"]
             assert {"chain", "seals", "unsealed"} <= {reference for reference, _ in found}
-
-
-class TestWithTheBank:
-    @pytest.mark.usefixtures("db")
-    def test_a_closing_balance_that_differs(self) -> None:
-        [ada] = people(1)
-        give(Bank().writes(pays_in("A1", ada, 10_000)))
-        assert with_bank() == {}
-        BankStatement.objects.create(
-            file=BankFile.objects.get(),
-            account="client",
-            statement_id="ANOTHER",
-            opening=10_000,
-            opened_on=NEXT,
-            closing=10_001,
-            closed_on=NEXT,
-            digest=bytes(32),
-        )
-        assert with_bank(DAY) == {}
-        assert with_bank(NEXT) == {"bank_balance": [("client", -1)]}
-
-    @pytest.mark.usefixtures("db")
-    def test_an_entry_that_the_bank_knows_nothing_of(self) -> None:
-        """It is no difference on the day before, and one from its own day on."""
-        bank = Bank()
-        [ada] = people(1)
-        give(bank.writes(pays_in("A1", ada, 10_000)))
-        deposit(movements=[CashMovement(ada.pk, 300, "in")], on=NEXT, actor="t")
-        assert with_bank(NEXT) == {}
-        give(bank.writes(on=NEXT), on=NEXT)
-        assert with_bank(DAY) == {}
-        assert with_bank(NEXT) == {"bank_balance": [("client", 300)]}
-
-    @pytest.mark.usefixtures("db")
-    def test_a_statement_of_a_closed_day(self) -> None:
-        """Its line is booked on the next day: the day's own balance is explained by that."""
-        bank = Bank()
-        ada, ben = people(2)
-        close_date(day=DAY, actor="t")
-        give(bank.writes(pays_in("A1", ada, 10_000)), on=NEXT)
-        assert with_bank(DAY) == {}
-        give(bank.writes(pays_in("A2", ben, 400), on=NEXT), on=NEXT)
-        [balances, *_] = external_checks(NEXT)
-        assert (balances.expected, balances.found) == (10_400, 10_400)
-
-    @pytest.mark.usefixtures("db")
-    def test_a_line_of_a_later_statement_with_an_earlier_date(self) -> None:
-        bank = Bank()
-        ada, ben = people(2)
-        give(bank.writes(pays_in("A1", ada, 10_000)))
-        give(bank.writes(pays_in("A2", ben, 400, on=DAY), on=NEXT), on=NEXT)
-        assert with_bank(DAY) == {}
-        assert with_bank(NEXT) == {}
-
-    @pytest.mark.usefixtures("db")
-    def test_a_payment_leaves_the_ledgers_bank_with_the_banks_line(self) -> None:
-        bank = Bank()
-        [ada] = people(1)
-        payable(ada)
-        give(bank.writes(pays_in("A1", ada, 10_000)))
-        payment = request_withdrawal(member_id=ada.pk, amount=3_000, key="w", on=DAY)
-        send_file()
-        give(bank.writes(on=NEXT), on=NEXT)
-        assert with_bank(NEXT) == {}
-        later = NEXT + timedelta(days=1)
-        paid = withdrawal_paid("A2", 3_000, f"TNR-W-{payment:010d}", on=later)
-        give(bank.writes(paid, on=later), on=later)
-        assert (with_bank(later), with_itself()) == ({}, {})
-
-    @pytest.mark.usefixtures("db")
-    def test_statements_that_stay_away(self) -> None:
-        [ada] = people(1)
-        assert with_bank() == {}
-        deposit(movements=[CashMovement(ada.pk, 300, "in")], on=DAY, actor="t")
-        assert with_bank() == {"bank_statement": [("client", 300)]}
-        give(Bank().writes(money_in("A1", 700, "thanks")))
-        assert "bank_statement" not in with_bank(DAY + timedelta(days=5))
-        assert with_bank(DAY + timedelta(days=6))["bank_statement"] == [("client", 1_000)]
-
-    @pytest.mark.usefixtures("db")
-    def test_a_line_is_explained_when_the_bank_takes_it_back(self) -> None:
-        bank = Bank()
-        strange = withdrawal_paid("A1", 500, "STRANGE")
-        give(bank.writes(strange))
-        assert list(with_bank()) == ["bank_line_unexplained"]
-        give(bank.writes(replace(strange, reference="A2", amount=500, reversal=True)))
-        assert (with_bank(), with_itself()) == ({}, {})
-
-    @pytest.mark.usefixtures("db")
-    def test_a_line_is_explained_when_somebody_says_so(self) -> None:
-        give(Bank().writes(withdrawal_paid("A1", 500, "STRANGE")))
-        external = ReconciliationKind.EXTERNAL
-        record(on=DAY, kind=external, checks=external_checks(DAY), actor="t", key="1")
-        found = Break.objects.get()
-        assert (found.reference, found.amount) == (f"bank-line:{_line('A1')}", -500)
-        resolve_break(break_id=found.pk, note="A charge of the bank's.", actor=OPERATIONS, on=DAY)
-        assert with_bank() == {}
-
-    @pytest.mark.usefixtures("db")
-    def test_nothing_personal_is_in_a_break(self) -> None:
-        give(Bank().writes(money_in("A1", 700, "thanks to Ada", payer="Ada Example")))
-        [finding] = [f for check in external_checks(DAY) for f in check.findings]
-        assert finding.since == DAY
-        assert "Ada" not in f"{finding}"
-        assert Entry.objects.count() == 1
