@@ -49,12 +49,14 @@ def open_funded(members: int) -> IntArray:
     return cash
 
 
-def draft(key: str) -> EntryDraft:
+def draft(key: str, on: date = DAY) -> EntryDraft:
     """An entry for a benchmark."""
-    return EntryDraft(EntryKind.DEPOSIT, key, DAY, "bench", "bench")
+    return EntryDraft(EntryKind.DEPOSIT, key, on, "bench", "bench")
 
 
-def post_bulk(key: str, entry: IntArray, debit: IntArray, credit: IntArray, amount: int) -> Posted:
+def post_bulk(
+    key: str, entry: IntArray, debit: IntArray, credit: IntArray, amount: int, on: date = DAY
+) -> Posted:
     """Post transfers of ``amount`` pence each in one transaction, through the gate.
 
     Args:
@@ -63,7 +65,8 @@ def post_bulk(key: str, entry: IntArray, debit: IntArray, credit: IntArray, amou
         debit: account ids, shape ``(n,)``.
         credit: account ids, shape ``(n,)``.
         amount: of each transfer.
+        on: business date.
     """
-    entries = [draft(f"{key}/{place}") for place in range(int(entry.max()) + 1)]
+    entries = [draft(f"{key}/{place}", on) for place in range(int(entry.max()) + 1)]
     with transaction.atomic():
         return post(posting(entries, [Leg(entry, debit, credit, amount, Book.CASH)]))

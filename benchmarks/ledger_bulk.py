@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import psycopg
@@ -71,7 +72,8 @@ class _Rows:
     """Random transfers, into the book through the gate and into its twin by COPY.
 
     Both get the same rows in the same order; that the gate then writes them in an order that suits
-    the indexes is its own work and time. Both measurements answer seconds a row.
+    the indexes is its own work and time. Both measurements answer seconds a row. Until ``fill``,
+    each run is of another year, so that each begins with an empty partition.
     """
 
     def __init__(self, cash: IntArray) -> None:
@@ -79,6 +81,7 @@ class _Rows:
         self._cash = cash
         self._pick = np.random.default_rng(3)
         self._posts = 0
+        self._day: date | None = None
         self._last: dict[str, Column] = {}
 
     def post(self) -> float:
@@ -87,18 +90,18 @@ class _Rows:
         credit = (debit + self._pick.integers(1, ACCOUNTS, ROWS)) % ACCOUNTS
         entry = np.sort(self._pick.permutation(ROWS) % ENTRIES)
         debit, credit = self._cash[debit], self._cash[credit]
-        key = f"run-{self._posts}"
+        key, day = f"run-{self._posts}", self._day or DAY.replace(year=2005 + self._posts)
         self._posts += 1
 
         def work() -> None:
-            posted = post_bulk(key, entry, debit, credit, 7)
+            posted = post_bulk(key, entry, debit, credit, 7, on=day)
             self._last["entry_id"] = posted.entry_ids[entry]
 
         self._last = {
             "amount": np.full(ROWS, 7),
             "debit_id": debit.astype(np.int32),
             "credit_id": credit.astype(np.int32),
-            "effective_on": np.full(ROWS, DAY, dtype="datetime64[D]"),
+            "effective_on": np.full(ROWS, day, dtype="datetime64[D]"),
             "book": np.full(ROWS, Book.CASH, dtype=np.int16),
         }
         return seconds(work) / ROWS
@@ -121,8 +124,8 @@ class _Rows:
         return seconds(work) / ROWS
 
     def fill(self) -> None:
-        """Let both tables grow to four million rows."""
-        missing = -(-(LARGE - ACCOUNTS - self._posts * ROWS) // ROWS)
+        """Let both tables grow by four million rows of one date, and stay on it."""
+        self._day, missing = DAY, LARGE // ROWS
         with working("ledger-bulk-4m: filling", missing) as step:
             for _ in range(missing):
                 self.post()
