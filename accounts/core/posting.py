@@ -44,6 +44,10 @@ _SINGLE = 4
 _FACTOR_ROWS = _FACTORS.tolist()
 _MIX_STEPS = tuple((int(shift), int(factor)) for shift, factor in _MIX)
 _MASK = 2**64 - 1
+# Accounts have ids of 32 bits.
+_LARGEST_ID = 2**31 - 1
+# A line of the journal has room for so many, whatever their accounts and amounts.
+_MOST_TRANSFERS = 500_000
 _MANY = 10_000
 # Debit accounts whose ids differ in the lower 12 bits only are near: some hundred index pages.
 _NEAR = 12
@@ -108,6 +112,19 @@ class EntryDraft:
     reference: str
     reverses: int | None = None
 
+    def check(self) -> None:
+        """Refuse a key or a text of a length that is not stored.
+
+        Raises:
+            PostingMalformed: it is too long, or there is no key.
+        """
+        if not 0 < len(self.key) <= LONGEST_KEY:
+            raise PostingMalformed(f"An entry's key has 1 to {LONGEST_KEY} characters.")
+        if max(len(self.actor), len(self.reference)) > LONGEST_REFERENCE:
+            raise PostingMalformed(
+                f"An entry's actor and reference have up to {LONGEST_REFERENCE} characters."
+            )
+
 
 @dataclass(frozen=True)
 class Posting:
@@ -146,18 +163,22 @@ class Posting:
             raise PostingMalformed("Every entry must have a transfer, and every transfer an entry.")
         if len({entry.key for entry in self.entries}) != len(self.entries):
             raise PostingMalformed("Two entries of one posting have the same key.")
+        if transfers.max(initial=0) > _MOST_TRANSFERS:
+            raise PostingMalformed(f"An entry has at most {_MOST_TRANSFERS:,} transfers.")
         for entry in self.entries:
-            if not 0 < len(entry.key) <= LONGEST_KEY:
-                raise PostingMalformed(f"An entry's key has 1 to {LONGEST_KEY} characters.")
-            if max(len(entry.actor), len(entry.reference)) > LONGEST_REFERENCE:
-                raise PostingMalformed(
-                    f"An entry's actor and reference have up to {LONGEST_REFERENCE} characters."
-                )
+            entry.check()
+        self._check_moves()
+        return self
+
+    def _check_moves(self) -> None:
+        """Refuse transfers between accounts that can't be, and of amounts that can't be."""
+        for ids in (self.debit, self.credit):
+            if len(ids) and not 0 < ids.min() <= ids.max() <= _LARGEST_ID:
+                raise PostingMalformed("An account's id is a whole number of 32 bits above zero.")
         if (self.debit == self.credit).any():
             raise PostingMalformed("An account can't pay itself.")
         if len(self.amount) and not 0 < self.amount.min() <= self.amount.max() <= LARGEST_PENCE:
             raise AmountRefused("A transfer moves a whole number of pence above zero.")
-        return self
 
     def digests(self) -> list[bytes]:
         """A digest of each entry's content, so that a key used again can be compared.

@@ -171,7 +171,7 @@ def client_money(held: Mapping[Kind, Held]) -> Check:
     A member's **debt** is money that left the client account and was somebody else's: the member
     owes it to Tenner, and Tenner owes it to the pond. No client's debt makes another's money less
     (CASS 7.16: a negative balance counts as nothing), so it is a shortfall until Tenner's own money
-    is paid in: ``advanced``, client bank from own bank. Once the member has repaid it, the same
+    is paid in: ``advanced``, client bank from own funds. Once the member has repaid it, the same
     amount is an excess until it is taken out again. What nobody ordered (``bank_unexplained``) is
     against own funds, and likewise short until it is paid in. **Fees** lie in the client account
     until they are swept; taken out beyond what was earned they are a shortfall, so less than

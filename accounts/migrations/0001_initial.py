@@ -255,7 +255,7 @@ class Migration(migrations.Migration):
                     model_name="transfer",
                     constraint=models.CheckConstraint(
                         condition=models.Q(
-                            ("amount__gt", 0),
+                            ("amount__range", (1, 100000000000)),
                             models.Q(("debit", models.F("credit")), _negated=True),
                         ),
                         name="accounts_transfer_moves_money",

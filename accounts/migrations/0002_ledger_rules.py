@@ -24,7 +24,8 @@ CREATE TABLE public.accounts_transfer (
     credit_id integer NOT NULL,
     effective_on date NOT NULL,
     book smallint NOT NULL,
-    CONSTRAINT accounts_transfer_moves_money CHECK (amount > 0 AND debit_id <> credit_id)
+    CONSTRAINT accounts_transfer_moves_money
+        CHECK (amount BETWEEN 1 AND 100000000000 AND debit_id <> credit_id)
 ) PARTITION BY RANGE (effective_on);
 
 CREATE INDEX accounts_transfer_by_debit
@@ -63,7 +64,7 @@ DECLARE line public.accounts_chartline%ROWTYPE;
 BEGIN
     SELECT * INTO line FROM public.accounts_chartline WHERE kind = NEW.kind;
     IF NOT FOUND OR NEW.stripe NOT BETWEEN 0 AND line.stripes - 1
-        OR (NEW.owner_id = 0) <> (line.owner = 'platform') THEN
+        OR NEW.owner_id < 0 OR (NEW.owner_id = 0) <> (line.owner = 'platform') THEN
         RAISE EXCEPTION 'no such account in the chart: % of owner %, stripe %',
             NEW.kind, NEW.owner_id, NEW.stripe USING ERRCODE = 'TN002';
     END IF;
@@ -83,7 +84,10 @@ CREATE TRIGGER account_from_chart BEFORE INSERT ON public.accounts_account
 # An entry is closed when its transaction ends: nobody adds to what happened in the past.
 ENTRY_CLOSES = """
 ALTER TABLE public.accounts_entry
-    ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id();
+    ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    ADD CONSTRAINT accounts_entry_fits_the_journal CHECK (
+        kind <> '' AND key <> '' AND reverses_id <> id
+        AND effective_on BETWEEN date '0001-01-01' AND date '9999-12-31');
 """
 
 # A day is closed under the lock that every posting shares, so that none is still under way on it.
@@ -94,7 +98,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7401, 1);
     IF EXISTS (SELECT 1 FROM public.accounts_closedday WHERE day >= NEW.day)
-        OR NEW.day > (now() AT TIME ZONE 'Europe/London')::date THEN
+        OR NEW.day >= (now() AT TIME ZONE 'Europe/London')::date THEN
         RAISE EXCEPTION 'business date % is closed already, or not over', NEW.day
             USING ERRCODE = 'TN006';
     END IF;
@@ -124,6 +128,51 @@ END $$;
 REVOKE ALL ON FUNCTION public.accounts_close_accounts(integer[], date) FROM PUBLIC;
 """
 
+# The application seals, but what was sealed says the same for ever: a seal follows the one before
+# it, and holds entries and balances of its own numbers only, of transactions that have ended.
+SEALS_GO_ON = """
+CREATE FUNCTION public.accounts_seal_goes_on() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE last public.accounts_seal%ROWTYPE;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7401, 2);
+    SELECT * INTO last FROM public.accounts_seal ORDER BY last_number DESC LIMIT 1;
+    IF NEW.last_number <= coalesce(last.last_number, 0) OR NEW.horizon <= coalesce(last.horizon, 0)
+        OR NEW.sealed_at <= last.sealed_at
+        OR NEW.horizon > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        OR NEW.sealed_at > greatest(
+            clock_timestamp(), last.sealed_at + interval '1 microsecond')
+        OR NEW.last_number IS DISTINCT FROM
+            (SELECT max(number) FROM public.accounts_sealedentry) THEN
+        RAISE EXCEPTION 'a seal follows the one before it, and what has ended'
+            USING ERRCODE = 'TN010';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER seal_goes_on BEFORE INSERT ON public.accounts_seal
+    FOR EACH ROW EXECUTE FUNCTION public.accounts_seal_goes_on();
+
+CREATE FUNCTION public.accounts_seal_holds_its_own() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT min(number) FROM added) <=
+        (SELECT coalesce(max(last_number), 0) FROM public.accounts_seal) THEN
+        RAISE EXCEPTION 'what was sealed says the same for ever' USING ERRCODE = 'TN010';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER sealedentry_is_new AFTER INSERT ON public.accounts_sealedentry
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_seal_holds_its_own();
+CREATE TRIGGER daybalance_is_new AFTER INSERT ON public.accounts_daybalance
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_seal_holds_its_own();
+REVOKE ALL ON FUNCTION public.accounts_seal_goes_on(),
+    public.accounts_seal_holds_its_own() FROM PUBLIC;
+"""
+
 # What both ways of moving balances share: an open date, and enough in pools. What a floored account
 # of several stripes holds is their sum: who spends from it holds its own lock to the end, so that
 # the sum can only have grown since. Functions that the trigger calls run under its search path;
@@ -133,6 +182,10 @@ CREATE FUNCTION public.accounts_check_dates(first_day date, last_day date) RETUR
 LANGUAGE plpgsql AS $$
 DECLARE nothing text;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a transaction with one snapshot can''t see what others close or spend'
+            USING ERRCODE = 'TN011';
+    END IF;
     IF last_day > (now() AT TIME ZONE 'Europe/London')::date THEN
         RAISE EXCEPTION 'business date % has not come yet', last_day USING ERRCODE = 'TN005';
     END IF;
@@ -287,6 +340,8 @@ CREATE TRIGGER transfer_moves_balances AFTER INSERT ON public.accounts_transfer
     REFERENCING NEW TABLE AS posted
     FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_move_balances();
 
+REVOKE ALL ON FUNCTION public.accounts_refuse_change(), public.accounts_open_account(),
+    public.accounts_close_day(), public.accounts_move_balances() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.accounts_check_dates(date, date),
     public.accounts_check_pools(text[]),
     public.accounts_move_one(bigint, integer, integer, bigint, date, smallint) FROM PUBLIC;
@@ -344,6 +399,8 @@ DROP FUNCTION public.accounts_add_partition(text, text);
 DROP FUNCTION public.accounts_post_entry(
     text, text, bytea, date, text, text, bigint, bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION public.accounts_move_balances();
+DROP FUNCTION public.accounts_seal_goes_on() CASCADE;
+DROP FUNCTION public.accounts_seal_holds_its_own() CASCADE;
 DROP FUNCTION public.accounts_move_one(bigint, integer, integer, bigint, date, smallint);
 DROP FUNCTION public.accounts_check_pools(text[]);
 DROP FUNCTION public.accounts_check_dates(date, date);
@@ -404,6 +461,8 @@ def set_rights(apps: Any, schema_editor: Any) -> None:
         "GRANT INSERT (day, actor) ON accounts_closedday TO {}",
         "GRANT INSERT ON accounts_seal, accounts_sealedentry, accounts_daybalance TO {}",
         "GRANT EXECUTE ON FUNCTION accounts_close_accounts(integer[], date) TO {}",
+        "GRANT EXECUTE ON FUNCTION accounts_post_entry(text, text, bytea, date, text, text, bigint,"
+        " bigint[], bigint[], bigint[], bigint[]) TO {}",
     )
 
 
@@ -418,6 +477,7 @@ class Migration(migrations.Migration):
             + ACCOUNT_FROM_CHART
             + CLOSED_DAYS
             + CLOSED_ACCOUNTS
+            + SEALS_GO_ON
             + SHARED_CHECKS
             + MOVE_ONE
             + MOVE_BALANCES

@@ -9,6 +9,8 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
+from accounts.core.money import LARGEST_PENCE
+
 
 class ChartLine(models.Model):
     """A kind of account, as in :mod:`accounts.core.chart`; written by migrations only."""
@@ -124,7 +126,8 @@ class Transfer(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(amount__gt=0) & ~models.Q(debit=models.F("credit")),
+                condition=models.Q(amount__range=(1, LARGEST_PENCE))
+                & ~models.Q(debit=models.F("credit")),
                 name="accounts_transfer_moves_money",
             ),
         ]

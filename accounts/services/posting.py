@@ -38,6 +38,12 @@ class DateRefused(AccountsRefusal):
     code = "BUSINESS_DATE_REFUSED"
 
 
+class IsolationRefused(AccountsRefusal):
+    """A transaction with one snapshot, which can't see what others close or spend meanwhile."""
+
+    code = "ISOLATION_REFUSED"
+
+
 class AlreadyReversed(AccountsRefusal):
     """An entry that another one takes back already."""
 
@@ -172,7 +178,8 @@ def _write_entries(posting: Posting, digests: Sequence[bytes]) -> dict[str, int]
             "INSERT INTO accounts_entry"
             " (kind, key, digest, effective_on, actor, reference, reverses_id)"
             " SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::date[], %s::text[],"
-            " %s::text[], %s::bigint[]) ON CONFLICT (key) DO NOTHING RETURNING key, id",
+            " %s::text[], %s::bigint[]) AS n (kind, key) ORDER BY n.key"
+            " ON CONFLICT (key) DO NOTHING RETURNING key, id",
             [
                 [str(entry.kind) for entry in posting.entries],
                 [entry.key for entry in posting.entries],
@@ -208,6 +215,7 @@ _BY_STATE: dict[str, tuple[type[AccountsRefusal], str]] = {
     "TN004": (AccountUnknown, "A transfer names an account that can't be posted to."),
     "TN005": (DateRefused, "The business date has not come yet."),
     "TN006": (DateRefused, "The business date is closed."),
+    "TN011": (IsolationRefused, "Money moves in transactions that see what others commit."),
     "TN008": (NotEnoughMoney, "There is not enough money in the account for this."),
 }
 

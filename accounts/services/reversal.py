@@ -86,7 +86,7 @@ def _mirror(entry_id: int, key: str, on: date, actor: str) -> Posting:
             " WHERE entry_id = %s AND effective_on = %s ORDER BY id",
             [entry_id, row[1]],
         )
-        table = np.array(cursor.fetchall(), dtype=np.int64).T
+        table = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4).T
     draft = EntryDraft(
         kind=EntryKind.REVERSED,
         key=key,

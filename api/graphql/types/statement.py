@@ -15,7 +15,7 @@ from graphene.relay.connection import PageInfo
 
 from accounts.core.chart import MEMBER_KINDS, Kind
 from accounts.core.statements import Line, Position
-from accounts.selectors.known import LATEST, Known
+from accounts.selectors.known import LATEST, Known, known_seal
 from accounts.selectors.statements import StatementPage, account_named, statement
 from api.errors import InputRefused
 from api.graphql.wire import Money
@@ -139,6 +139,10 @@ def ask(
     position = None
     if given is not None:
         number, position = cursors.read(given, "before" if is_backward else "after")
+        if known_at is not None and known_seal(known).number != number:
+            raise InputRefused(
+                "The cursor is of a statement known at another time.", field="knownAt"
+            )
         known = Known(number=number)
     page = statement(
         account_id=view.id,
@@ -173,7 +177,7 @@ class _Cursors:
         """
         try:
             number, day, *rest = self._signer.unsign_object(cursor)
-        except signing.BadSignature:
+        except (signing.BadSignature, UnicodeError):
             raise InputRefused("This is not a cursor of this statement.", field=field) from None
         return number, Position(date.fromisoformat(day), *rest)
 
