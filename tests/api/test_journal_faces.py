@@ -122,6 +122,9 @@ class TestStatement:
             (other, {"after": cursor}, "INPUT_REFUSED"),
             (lender, {"after": cursor, "account": "MATCHED"}, "INPUT_REFUSED"),
             (lender, {"after": cursor[:-2]}, "INPUT_REFUSED"),
+            (lender, {"after": "\ud800:b"}, "INPUT_REFUSED"),
+            # A cursor stays with what was known when it was made.
+            (lender, {"after": cursor, "knownAt": "2016-06-01T00:00:00Z"}, "INPUT_REFUSED"),
             (lender, {"first": 1, "last": 1}, "INPUT_REFUSED"),
             (lender, {"first": 101}, "INPUT_REFUSED"),
             (lender, {"until": "2016-03-01"}, "PERIOD_REFUSED"),
