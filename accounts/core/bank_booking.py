@@ -8,7 +8,7 @@ own loss until somebody explains it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -135,9 +135,13 @@ class Desk:
     item_states: dict[int, SuspenseState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._by_amount: dict[int, list[EarlierLine]] = defaultdict(list)
+        self._by_name: dict[tuple[int, str, str], dict[int, EarlierLine]] = defaultdict(dict)
         for line in self.earlier:
-            self._by_amount[line.amount].append(line)
+            self._index(line)
+
+    def _index(self, line: EarlierLine) -> None:
+        for name in _names(line):
+            self._by_name[line.amount, *name][line.id] = line
 
     def book(self, lines: Sequence[NewLine]) -> list[BookedLine]:
         """What each line is, in the order given.
@@ -221,7 +225,7 @@ class Desk:
 
     def _remember(self, new: NewLine, outcome: LineOutcome, member_id: int = 0) -> None:
         line = new.line
-        self._by_amount[line.amount].append(
+        self._index(
             EarlierLine(
                 new.id,
                 line.reference,
@@ -249,23 +253,30 @@ class Desk:
             undone = replace(undone, member_id=earlier.member_id)
         else:
             return None
-        self._by_amount[earlier.amount].remove(earlier)
+        for name in _names(earlier):
+            del self._by_name[earlier.amount, *name][earlier.id]
         return undone
 
     def _earlier(self, line: BankLine) -> EarlierLine | None:
-        """The latest line of the same amount that shares the most telling thing with this one.
+        """The latest of the lines of this amount that share the most with this one.
 
         Money that came back from somewhere isn't ours for that alone: it has to name the line.
+        ``None`` where lines of different people share as much: it is not guessed who pays.
         """
-        candidates = self._by_amount[-line.amount]
-        telling = [_same_reference, _same_end_to_end_id]
-        if line.amount < 0:
-            telling.append(_same_counterparty)
-        for same in telling:
-            for earlier in reversed(candidates):
-                if same(earlier, line) and self._item_state(earlier) in _CAN_BE_UNDONE:
-                    return earlier
-        return None
+        left: dict[int, EarlierLine] = {}
+        for name in _names(line):
+            if name[0] == "account" and line.amount > 0:
+                continue
+            shared = self._by_name.get((-line.amount, *name), {})
+            few, many = sorted((left or shared, shared), key=len)
+            found = {
+                number: earlier
+                for number, earlier in few.items()
+                if number in many and self._item_state(earlier) in _CAN_BE_UNDONE
+            }
+            left = found or left
+        whose = {_whose(earlier) for earlier in left.values()}
+        return left[max(left)] if len(whose) == 1 else None
 
     def _item_state(self, earlier: EarlierLine) -> SuspenseState | None:
         return self.item_states.get(earlier.id, earlier.item_state)
@@ -280,19 +291,23 @@ def base_of(reference: str) -> str:
     return reference.partition("#")[0]
 
 
-def _same_reference(earlier: EarlierLine, line: BankLine) -> bool:
+def _names(line: EarlierLine | BankLine) -> Iterator[tuple[str, str]]:
+    """What two lines may share, the most telling first; a number put behind is so least of all."""
     base = base_of(line.reference)
-    if base == "line" or COUNTED.fullmatch(base):
-        return False
-    return base_of(earlier.reference) == base
+    ours = base == "line" or COUNTED.fullmatch(base) is not None
+    if not ours:
+        yield "base", base
+    if line.end_to_end_id is not None:
+        yield "end to end", line.end_to_end_id
+    if line.counterparty_account:
+        yield "account", line.counterparty_account
+    if not ours:
+        yield "reference", line.reference
 
 
-def _same_end_to_end_id(earlier: EarlierLine, line: BankLine) -> bool:
-    return line.end_to_end_id is not None and earlier.end_to_end_id == line.end_to_end_id
-
-
-def _same_counterparty(earlier: EarlierLine, line: BankLine) -> bool:
-    return (
-        line.counterparty_account != ""
-        and earlier.counterparty_account == line.counterparty_account
-    )
+def _whose(line: EarlierLine) -> tuple[object, ...]:
+    """Who loses the money if the line is undone: a member, or who is waiting for it to go back."""
+    if line.member_id:
+        return (line.member_id,)
+    payer = line.counterparty_account if line.outcome is LineOutcome.SUSPENSE else ""
+    return line.outcome, payer

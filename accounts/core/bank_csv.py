@@ -46,6 +46,7 @@ LONGEST_ROW = 4_096
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{2})/(\d{2})/(\d{4})", re.ASCII)
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?", re.ASCII)
+_OURS = re.compile(r"\bTNR-[WRS]-\d{10}\b", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -85,6 +86,7 @@ def read_bank_csv(data: bytes, *, account: str) -> BankStatement:
             booked_on=row.on,
             amount=row.amount,
             remittance=row.text,
+            end_to_end_id=_ours(row),
         )
         for row in rows
     ]
@@ -99,6 +101,12 @@ def read_bank_csv(data: bytes, *, account: str) -> BankStatement:
         created="",
         lines=with_unique_references(lines),
     ).checked()
+
+
+def _ours(row: _Row) -> str | None:
+    """Our own id of a payment that went out, where the row's text has one."""
+    found = set(_OURS.findall(row.text)) if row.amount < 0 else set()
+    return found.pop() if len(found) == 1 else None
 
 
 def _rows(data: bytes) -> Iterator[_Row]:

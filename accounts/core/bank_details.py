@@ -82,8 +82,10 @@ def details_from_iban(holder: str, iban: str) -> BankDetails:
     """
     _check_holder(holder)
     try:
-        return BankDetails(holder, iban_numbers.validate("".join(iban.split())))
-    except ValidationError as error:
+        # The library takes digits of any script for digits; a bank takes ASCII only.
+        compact = "".join(iban.split()).encode("ascii").decode()
+        return BankDetails(holder, iban_numbers.validate(compact))
+    except (ValidationError, UnicodeEncodeError) as error:
         raise BankDetailsRefused(
             "This isn't an IBAN: compare it with the one on the bank's own papers.", field="iban"
         ) from error

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import takewhile
 
@@ -124,14 +125,21 @@ def without_known_rows(statement: BankStatement, known: Collection[str]) -> Bank
     )
 
 
-def check_lines_new(lines: Sequence[BankLine], known: Collection[str], *, own: bool) -> None:
+def names_of(reference: str) -> tuple[str, ...]:
+    """Under which names a row made by us may be booked: its number depends on the download."""
+    base = reference.partition("#")[0]
+    return reference, base, f"{base}#1"
+
+
+def check_lines_new(lines: Sequence[BankLine], known: AbstractSet[str], *, own: bool) -> None:
     """Check that no line was booked before; ``own`` as in :func:`lasting_reference`.
 
     Raises:
         BankLineConflict: one was.
     """
     for line in lines:
-        if line.reference in known and lasting_reference(line, own=own) is not None:
+        names = names_of(line.reference) if own else (line.reference,)
+        if lasting_reference(line, own=own) is not None and not known.isdisjoint(names):
             raise BankLineConflict(
                 f"Line {line.reference} was booked before, in another statement: "
                 "ask the bank which of the two is right."

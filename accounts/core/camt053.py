@@ -270,7 +270,7 @@ def _line(entry: _Fields, detail: _Fields, amount: Pence, what: str, *, alone: b
         reference=(
             detail.first("Refs/AcctSvcrRef")
             or own.first("AcctSvcrRef", "NtryRef")
-            or detail.first("Refs/TxId", "Refs/InstrId")
+            or detail.first("Refs/TxId")
             or end_to_end_id.replace(_NOT_PROVIDED, "")
         ),
         booked_on=booked_on,

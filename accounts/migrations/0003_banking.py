@@ -61,6 +61,63 @@ MOVES = (
     + _moves("bankfile", {"refused": ("posted", "unchanged")})
 )
 
+# Each begins at the beginning, and says no more than its line: what is not an UPDATE can't go past
+# the table of moves.
+BEGINNINGS = """
+CREATE FUNCTION public.accounts_begins() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM made WHERE state <> TG_ARGV[0]) THEN
+        RAISE EXCEPTION 'a row of % begins as %', TG_TABLE_NAME, TG_ARGV[0]
+            USING ERRCODE = 'TN009';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER bankdetails_begins AFTER INSERT ON public.accounts_bankdetails
+    REFERENCING NEW TABLE AS made
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_begins('pending');
+CREATE TRIGGER outgoingpayment_begins AFTER INSERT ON public.accounts_outgoingpayment
+    REFERENCING NEW TABLE AS made
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_begins('requested');
+CREATE FUNCTION public.accounts_item_of_line() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM made AS i LEFT JOIN public.accounts_bankline AS l ON l.id = i.line_id
+        WHERE l.amount IS DISTINCT FROM i.amount OR l.outcome <> 'suspense'
+            OR i.state NOT IN ('open', 'returned')
+    ) THEN
+        RAISE EXCEPTION 'a suspense item fits its line' USING ERRCODE = 'TN009';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER suspenseitem_of_line AFTER INSERT ON public.accounts_suspenseitem
+    REFERENCING NEW TABLE AS made
+    FOR EACH STATEMENT EXECUTE FUNCTION public.accounts_item_of_line();
+"""
+
+# What a state brings with it changes with the state only. These look at a row each, as the moves
+# do: a condition costs no call, and a row's old and new values are known without a join.
+STAYS = """
+CREATE FUNCTION public.accounts_stays() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'a row of % changes with its state only', TG_TABLE_NAME
+        USING ERRCODE = 'TN009';
+END $$;
+CREATE TRIGGER bankdetails_stays BEFORE UPDATE ON public.accounts_bankdetails
+    FOR EACH ROW WHEN (NOT (OLD.state = 'pending' AND NEW.state = 'verified') AND
+        (OLD.verified_on, OLD.verified_by, OLD.usable_from)
+        IS DISTINCT FROM (NEW.verified_on, NEW.verified_by, NEW.usable_from))
+    EXECUTE FUNCTION public.accounts_stays();
+CREATE TRIGGER outgoingpayment_stays BEFORE UPDATE OF file_id ON public.accounts_outgoingpayment
+    FOR EACH ROW WHEN (OLD.file_id IS NOT NULL AND OLD.file_id IS DISTINCT FROM NEW.file_id)
+    EXECUTE FUNCTION public.accounts_stays();
+CREATE TRIGGER suspenseitem_stays BEFORE UPDATE OF member_id ON public.accounts_suspenseitem
+    FOR EACH ROW WHEN (OLD.member_id IS NOT NULL AND OLD.member_id IS DISTINCT FROM NEW.member_id)
+    EXECUTE FUNCTION public.accounts_stays();
+"""
+
 # Who takes as far as it goes must know how far that is: the balances under the locks that the
 # posting will take anyway, in the same order.
 HOLD_ACCOUNTS = """
@@ -76,6 +133,9 @@ REVOKE ALL ON FUNCTION public.accounts_hold_accounts(integer[]) FROM PUBLIC;
 """
 
 UNDO = """
+DROP FUNCTION public.accounts_begins() CASCADE;
+DROP FUNCTION public.accounts_stays() CASCADE;
+DROP FUNCTION public.accounts_item_of_line() CASCADE;
 DROP FUNCTION public.accounts_hold_accounts(integer[]);
 DROP FUNCTION public.accounts_outgoingpayment_moves() CASCADE;
 DROP FUNCTION public.accounts_suspenseitem_moves() CASCADE;
@@ -551,6 +611,8 @@ class Migration(migrations.Migration):
                 name="accounts_outgoing_one_return",
             ),
         ),
-        migrations.RunSQL(APPEND_ONLY + MOVES + HOLD_ACCOUNTS, reverse_sql=UNDO),
+        migrations.RunSQL(
+            APPEND_ONLY + MOVES + BEGINNINGS + STAYS + HOLD_ACCOUNTS, reverse_sql=UNDO
+        ),
         migrations.RunPython(set_rights, migrations.RunPython.noop),
     ]

@@ -9,6 +9,7 @@ from datetime import date
 from django.db import connection
 
 from accounts.core.bank_booking import EarlierLine, base_of
+from accounts.core.bank_overlap import names_of
 from accounts.core.bank_statement import BankLine, BankStatement, StatementEnd
 from accounts.core.bank_states import LineOutcome, OurAccount, SuspenseState
 from accounts.core.chart import Kind
@@ -29,18 +30,25 @@ def known_statements(statements: Collection[BankStatement]) -> dict[tuple[str, s
 def known_references(statements: Collection[BankStatement]) -> dict[str, set[str]]:
     """Which of their lines' references are booked, by account; one statement."""
     known: dict[str, set[str]] = {account.value: set() for account in OurAccount}
+    names = {name for s in statements for line in s.lines for name in names_of(line.reference)}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT account, lasting_reference FROM accounts_bankline"
             " WHERE account = ANY (%s) AND lasting_reference = ANY (%s)",
-            [
-                [s.account for s in statements],
-                [line.reference for s in statements for line in s.lines],
-            ],
+            [[s.account for s in statements], sorted(names)],
         )
         for account, reference in cursor.fetchall():
             known[account].add(reference)
     return known
+
+
+def accounts_of_file(file_id: int) -> set[str]:
+    """Of which of our accounts a file's statements were booked; one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT account FROM accounts_bankstatement WHERE file_id = %s", [file_id]
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def statement_ends() -> dict[str, StatementEnd]:

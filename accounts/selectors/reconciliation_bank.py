@@ -23,6 +23,14 @@ BANK_KINDS: dict[OurAccount, Kind] = {
     OurAccount.FUND: Kind.FUND_BANK,
 }
 UNEXPLAINED = "bank_line_unexplained"
+# Which lines "l" nobody can explain yet; with the values that it takes.
+_OPEN = (
+    "l.outcome = %s AND l.reverses_id IS NULL"
+    " AND NOT EXISTS (SELECT FROM accounts_bankline AS r WHERE r.reverses_id = l.id)"
+    " AND NOT EXISTS (SELECT FROM accounts_break AS b WHERE b.rule = %s"
+    "  AND b.reference = 'bank-line:' || l.id AND b.state = %s)"
+)
+_OPEN_VALUES = (LineOutcome.UNEXPLAINED.value, UNEXPLAINED, BreakState.RESOLVED.value)
 
 
 def external_checks(on: date) -> list[Check]:
@@ -103,14 +111,23 @@ def _unexplained_lines(on: date) -> Check:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT l.id, l.amount, l.booked_on FROM accounts_bankline AS l"
-            " WHERE l.outcome = %s AND l.effective_on <= %s AND l.reverses_id IS NULL"
-            " AND NOT EXISTS (SELECT FROM accounts_bankline AS r WHERE r.reverses_id = l.id)"
-            " AND NOT EXISTS (SELECT FROM accounts_break AS b WHERE b.rule = %s"
-            "  AND b.reference = 'bank-line:' || l.id AND b.state = %s) ORDER BY l.id",
-            [LineOutcome.UNEXPLAINED.value, on, UNEXPLAINED, BreakState.RESOLVED.value],
+            f" WHERE l.effective_on <= %s AND {_OPEN} ORDER BY l.id",
+            [on, *_OPEN_VALUES],
         )
         rows = cursor.fetchall()
     return _items(UNEXPLAINED, "Every line of the bank is explained", "at the bank since", rows)
+
+
+def has_unexplained_debit(amount: int) -> bool:
+    """Whether so many pence left the client account and nobody can say why; one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM accounts_bankline AS l"
+            f" WHERE l.account = %s AND l.amount = %s AND {_OPEN})",
+            [OurAccount.CLIENT.value, -amount, *_OPEN_VALUES],
+        )
+        [found] = cursor.fetchone()
+    return bool(found)
 
 
 def _items(rule: str, title: str, what: str, rows: list[tuple[int, int, date]]) -> Check:

@@ -19,15 +19,16 @@ from accounts.selectors.journal import STORED, StoredEntry, Transfers, transfers
 _FIRST_LOOK = 2_000
 
 # The transaction id below which everything in this database has ended. Transactions of the
-# server's other databases write nothing here, so that they hold nothing up; one that can't be told
-# to be of another database does. What has ended is visible to every later statement.
+# server's other databases write nothing here, so that they hold nothing up, and neither do those of
+# the server itself, which have no user (autovacuum); one that can't be told to be of either does.
+# What has ended is visible to every later statement.
 _HORIZON = """
 SELECT least(pg_snapshot_xmax(s)::text::bigint, (
     SELECT min(x::text::bigint) FROM pg_snapshot_xip(s) AS x
     WHERE mod(x::text::bigint, 4294967296)::text NOT IN (
         SELECT l.transactionid::text FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
         WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
-            AND a.datname <> current_database()
+            AND (a.datname <> current_database() OR a.usesysid IS NULL)
     )
 ))
 FROM (SELECT pg_current_snapshot() AS s OFFSET 0) AS now

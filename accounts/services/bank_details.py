@@ -120,6 +120,7 @@ def verify_bank_details(*, details_id: int, key: str, on: date, actor: str) -> d
 
     Raises:
         BankDetailsUnknown, BankMoveRefused.
+        BankDetailsRefused: on a date before they were registered.
         SelfVerification: the member's own details.
         IdempotencyConflict.
     """
@@ -128,6 +129,8 @@ def verify_bank_details(*, details_id: int, key: str, on: date, actor: str) -> d
         details = _locked(details_id)
         if actor == f"member:{details.member_id}":
             raise SelfVerification("Somebody else has to verify these bank details.")
+        if on < details.registered_on:
+            raise BankDetailsRefused("Nothing is verified before it is registered.", field="on")
         usable_from = bank_house().usable_from(on)
         _move(
             details,

@@ -12,13 +12,20 @@ from django.db import transaction
 
 from accounts.core.bank_booking import BookedLine, Desk, NewLine
 from accounts.core.bank_csv import read_bank_csv
-from accounts.core.bank_overlap import check_lines_new, new_statements, without_known_rows
+from accounts.core.bank_overlap import (
+    BankStatementConflict,
+    check_lines_new,
+    lasting_reference,
+    new_statements,
+    without_known_rows,
+)
 from accounts.core.bank_statement import BankStatement, check_continuity
 from accounts.core.bank_states import FileFormat, FileState, LineOutcome, OurAccount
 from accounts.core.camt053 import read_camt053
 from accounts.core.errors import AccountsRefusal
 from accounts.core.references import member_in
 from accounts.selectors.bank_matching import (
+    accounts_of_file,
     earlier_lines,
     find_holders,
     known_references,
@@ -90,7 +97,8 @@ def import_bank_file(
         BankStatementUnbalanced, AmountRefused: the file can't be read, or doesn't add up.
         BankAccountUnknown: a statement of none of our accounts.
         BankStatementGap: it doesn't go on where the last statement of its account stopped.
-        BankStatementConflict, BankLineConflict: known with other content, or in another statement.
+        BankStatementConflict, BankLineConflict: known with other content, in another statement, or
+            given for another account.
         DateRefused: the business date is closed, or something in the file is later than it.
     """
     file = ReceivedFile(content, hashlib.sha256(content).digest(), name, format, on, actor)
@@ -128,6 +136,7 @@ def _book_file(
     lock_bank_accounts([OurAccount(statement.account) for statement in statements])
     known = find_file(file)
     if known is not None and known[1] is not FileState.REFUSED:
+        _check_same_account(known[0], file, statements)
         return ImportedFile(known[0], unchanged=True), []
     closed = last_closed_date()
     if closed is not None and file.received_on <= closed:
@@ -152,9 +161,26 @@ def _fresh(file: ReceivedFile, statements: Sequence[BankStatement]) -> list[Bank
         rests = [without_known_rows(each, references[each.account]) for each in fresh]
         fresh = [rest for rest in rests if rest is not None]
     for statement in fresh:
-        check_lines_new(statement.lines, references[statement.account], own=own)
+        booked = references[statement.account]
+        check_lines_new(statement.lines, booked, own=own)
+        booked |= {name for line in statement.lines if (name := lasting_reference(line, own=own))}
     check_continuity(fresh, after=statement_ends())
     return fresh
+
+
+_OTHER_ACCOUNT = (
+    "This very file was given for another of our accounts: compare it with the bank's papers."
+)
+
+
+def _check_same_account(
+    file_id: int, file: ReceivedFile, statements: Sequence[BankStatement]
+) -> None:
+    """A CSV file doesn't say whose it is: the same bytes are not the same for another account."""
+    booked = accounts_of_file(file_id)
+    other = booked - {each.account for each in statements}
+    if other or (not booked and _fresh(file, statements)):
+        raise BankStatementConflict(_OTHER_ACCOUNT)
 
 
 def _check_dates(statements: Sequence[BankStatement], on: date) -> None:
@@ -179,6 +205,8 @@ def _book(file: ReceivedFile, statements: Sequence[BankStatement], closed: date 
     desk = _desk(new)
     booked = desk.book(new)
     file_id = store_file(file=file, state=FileState.POSTED)
+    if not file_id:
+        raise BankStatementConflict(_OTHER_ACCOUNT)
     statement_ids = next_ids("accounts_bankstatement", len(statements))
     write_statements(statements, statement_ids, file_id)
     places = [

@@ -6,20 +6,28 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from accounts.core.bank_details import BankDetails
-from accounts.core.bank_states import UNDER_WAY, OurAccount, PaymentKind, PaymentState
+from accounts.core.bank_states import (
+    UNDER_WAY,
+    DetailsState,
+    OurAccount,
+    PaymentKind,
+    PaymentState,
+)
 from accounts.core.chart import Kind
 from accounts.core.errors import AccountsRefusal
 from accounts.core.payment_file import MOST_ORDERS, PaymentFile, PaymentOrder, write_payment_file
 from accounts.models import Account, OutgoingPayment, PaymentFileStored
+from accounts.models import BankDetails as StoredDetails
 from accounts.services.bank_house import bank_house
 from accounts.services.bank_rows import lock_bank_accounts, next_ids
 from accounts.services.idempotency import once
 from accounts.services.payments import ask_for_payment
 
-# What who is paid reads; Faster Payments carries 18 characters.
+# What who is paid reads, after the payment's id. Faster Payments carries 18 characters, so the id
+# comes first: a CSV statement has no other place for it.
 _REMITTANCE = {
     PaymentKind.WITHDRAWAL: "TENNER WITHDRAWAL",
     PaymentKind.RETURN: "TENNER RETURNED",
@@ -72,7 +80,18 @@ def make_payment_file(*, on: date, key: str, actor: str, created_at: datetime) -
 
 def _make(on: date, actor: str, created_at: datetime) -> int:
     # Of two files at once the second waits here, and then finds these payments sent.
-    asked = OutgoingPayment.objects.filter(state=PaymentState.REQUESTED).order_by("pk")
+    # Nothing is paid to an account that was refused since: such a payment waits to be cancelled.
+    theirs = StoredDetails.objects.filter(
+        member_id=OuterRef("member_id"), identification=OuterRef("identification")
+    )
+    asked = (
+        OutgoingPayment.objects.filter(state=PaymentState.REQUESTED)
+        .exclude(
+            Exists(theirs.filter(state=DetailsState.REFUSED))
+            & ~Exists(theirs.filter(state=DetailsState.VERIFIED))
+        )
+        .order_by("pk")
+    )
     rows = list(
         asked.select_for_update().values_list(
             "pk", "kind", "amount", "holder", "identification", "end_to_end_id"
@@ -91,7 +110,7 @@ def _make(on: date, actor: str, created_at: datetime) -> int:
                 end_to_end_id,
                 amount,
                 BankDetails(holder, identification),
-                _REMITTANCE[PaymentKind(kind)],
+                f"{end_to_end_id} {_REMITTANCE[PaymentKind(kind)]}",
             )
             for _, kind, amount, holder, identification, end_to_end_id in rows
         ),

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.core.bank_details import BankDetails
 from accounts.core.bank_states import (
+    BankMoveRefused,
     PaymentKind,
     PaymentState,
     SuspenseState,
@@ -18,6 +19,7 @@ from accounts.core.chart import Kind
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import EntryKind
 from accounts.models import OutgoingPayment, SuspenseItem
+from accounts.selectors.reconciliation_bank import has_unexplained_debit
 from accounts.services.bank_moves import move_money
 from accounts.services.bank_rows import next_ids
 from accounts.services.idempotency import once
@@ -99,7 +101,8 @@ def reject_payment(*, payment_id: int, key: str, on: date, actor: str) -> None:
     booked from the statement.
 
     Raises:
-        PaymentUnknown, BankMoveRefused, DateRefused, IdempotencyConflict.
+        BankMoveRefused: it is under way no more, or as much left the client account unexplained.
+        PaymentUnknown, DateRefused, IdempotencyConflict.
     """
     _stop_once(PaymentState.REJECTED, payment_id, key, on, actor, None)
 
@@ -133,6 +136,11 @@ def _locked(payment_id: int, member_id: int | None) -> OutgoingPayment:
 
 def _stop(payment: OutgoingPayment, state: PaymentState, on: date, actor: str) -> None:
     check_payment_move(PaymentState(payment.state), state)
+    if state is PaymentState.REJECTED and has_unexplained_debit(payment.amount):
+        raise BankMoveRefused(
+            "As much left the client account and nobody can say why: it may be this payment. "
+            "Explain that line first."
+        )
     OutgoingPayment.objects.filter(pk=payment.pk).update(state=state)
     if payment.item_id is not None:
         SuspenseItem.objects.filter(pk=payment.item_id).update(

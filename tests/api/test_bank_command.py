@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,9 @@ from accounts.models import (
 )
 from accounts.selectors.ledger import member_balances
 from accounts.services.bank_details import register_bank_details
-from accounts.services.withdrawals import request_withdrawal
-from tests.accounts.services.bank_desk import Bank, earn_fees, fits, pays_in, people
+from accounts.services.withdrawals import DebtOwed, request_withdrawal
+from api.errors import told as told_of
+from tests.accounts.services.bank_desk import Bank, earn_fees, fits, payable, pays_in, people
 from tests.api.test_commands import Told, command
 from tests.bank_files import money_in
 from tests.factories import MemberFactory
@@ -107,6 +110,24 @@ def test_a_day(run: Run, bank: Bank, tmp_path: Path) -> None:
     run("payments", "reject", str(number))
     assert OutgoingPayment.objects.get(pk=number).state == "rejected"
     assert "£0.00" in run("debts").out
+    fits()
+
+
+def test_debts_as_often_as_there_is_something(run: Run, bank: Bank, tmp_path: Path) -> None:
+    """£60 of £100 on its way, £100 taken back: £60 owed, and there when the payment is stopped."""
+    [ada] = people(1)
+    payable(ada, on=DAY)
+    line = pays_in("A1", ada, 10_000, on=DAY)
+    run("import", saved(tmp_path, bank.writes(line, on=DAY)))
+    number = request_withdrawal(member_id=ada.pk, amount=6_000, key="w", on=DAY)
+    back = replace(line, reference="R1", amount=-10_000, reversal=True)
+    run("import", saved(tmp_path, bank.writes(back, on=DAY)))
+    assert "£0.00" in run("debts").out
+    run("payments", "cancel", str(number))
+    with pytest.raises(DebtOwed) as refusal:
+        request_withdrawal(member_id=ada.pk, amount=6_000, key="again", on=DAY)
+    assert told_of(refusal.value).status == HTTPStatus.CONFLICT
+    assert "£60.00" in run("debts").out
     fits()
 
 

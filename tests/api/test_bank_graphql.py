@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from accounts.core.references import payment_reference
 from accounts.models import BankDetails, Member
 from accounts.selectors.ledger import check_book, member_balances
-from accounts.services.bank_details import verify_bank_details
+from accounts.services.bank_details import register_bank_details, verify_bank_details
 from tests.api.conftest import ask
 from tests.api.test_mutations import codes, gbp, run
+from tests.world import CLEARED as TODAY
 from tests.world import World
 
 REGISTER = """mutation ($input: RegisterBankDetailsInput!) { registerBankDetails(input: $input) {
@@ -43,7 +45,7 @@ def account(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def lender(world: World) -> Member:
-    """A lender whose account was verified long enough ago."""
+    """A lender who registered an account today."""
     member = world.lenders[3]
     assert run(member, REGISTER, account())["errors"] == []
     return member
@@ -51,12 +53,8 @@ def lender(world: World) -> Member:
 
 def verified(member: Member, days_ago: int = 3) -> None:
     details = BankDetails.objects.get(member=member)
-    verify_bank_details(
-        details_id=details.pk,
-        key="v",
-        on=details.registered_on.replace(day=details.registered_on.day - days_ago),
-        actor="member:900",
-    )
+    day = TODAY - timedelta(days=days_ago)
+    verify_bank_details(details_id=details.pk, key="v", on=day, actor="member:900")
 
 
 def withdrawal(amount: str = "40.00", key: str = "w1") -> dict[str, Any]:
@@ -101,6 +99,21 @@ class TestBankDetails:
 
 
 class TestWithdrawals:
+    @pytest.fixture
+    def lender(self, world: World) -> Member:
+        """A lender who registered an account long enough ago."""
+        member = world.lenders[3]
+        register_bank_details(
+            member_id=member.pk,
+            holder="Lena Lender",
+            sort_code="20-00-00",
+            account_number="12345678",
+            key="details-1",
+            on=TODAY - timedelta(days=3),
+            actor=member.reference,
+        )
+        return member
+
     def test_asked_for_and_cancelled(self, lender: Member) -> None:
         verified(lender)
         before = member_balances(lender.pk).cash

@@ -114,7 +114,7 @@ def _common(parser: CommandParser) -> None:
 
 def _now() -> str:
     """For keys of what may be done again later, and is refused while it is under way."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
 
 
 class _Desk:
@@ -172,7 +172,7 @@ class _Desk:
             show_imported(self.console, path.name, imported)
 
     def debts(self) -> None:
-        repaid = settle_debts(on=self.on, actor=self.actor, key=self.key("debts", self.on))
+        repaid = settle_debts(on=self.on, actor=self.actor, key=self.key("debts", self.on, _now()))
         self.say(f"Debts repaid: {pounds(repaid)}.")
 
     def suspense(self) -> None:

@@ -57,6 +57,22 @@ def test_rows_of_one_day_may_go_either_way() -> None:
     assert read(HEADER + "\n".join(rows)) == read(HEADER + "\n".join(rows[::-1]))
 
 
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ("OUT TNR-W-0000000012,TENNER,-5,0", "TNR-W-0000000012"),
+        ("OUT,TNR-R-0000000012 TE,-5,0", "TNR-R-0000000012"),
+        ("OUT TNR-W-0000000012,TNR-W-0000000013,-5,0", None),
+        ("OUT TNR-W-00000000123,,-5,0", None),
+        # Who pays us writes what they like.
+        ("IN,TNR-W-0000000012,5,5", None),
+    ],
+)
+def test_our_own_ids_are_found_in_the_text(row: str, found: str | None) -> None:
+    [line] = read_bank_csv(f"{HEADER}2016-04-01,{row}\n".encode(), account="1").lines
+    assert line.end_to_end_id == found
+
+
 def test_references_are_the_same_in_an_overlapping_download() -> None:
     whole = read_bank_csv(GOOD.encode(), account="1").lines
     later = read_bank_csv((HEADER + "".join(ROWS.splitlines(True)[1:])).encode(), account="1").lines

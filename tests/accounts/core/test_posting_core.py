@@ -20,7 +20,7 @@ from accounts.core.posting import (
 )
 
 DAY = date(2016, 4, 1)
-_TRANSFER = st.tuples(st.integers(1, 50), st.integers(51, 99), st.integers(1, 10**11))
+_TRANSFER = st.tuples(st.integers(1, 50), st.integers(51, 99), st.integers(1, 10**11 - 1))
 
 
 def _entry(key: str, reverses: int | None = None) -> EntryDraft:

@@ -94,7 +94,18 @@ def test_uk_account_and_one_abroad() -> None:
 
 
 @pytest.mark.parametrize(
-    "iban", ["", "GB82WEST12345698765433", "GB82WEST1234569876543", "XX00", "20000055779911", "é"]
+    "iban",
+    [
+        "",
+        "GB82WEST12345698765433",
+        "GB82WEST1234569876543",
+        "XX00",
+        "20000055779911",
+        "é",
+        # The digits of other scripts are digits to Python, and to no bank.
+        "GB82WEST1234569876543\uff12",
+        "GB8\u0662WEST12345698765432",
+    ],
 )
 def test_refuses_what_is_not_an_iban(iban: str) -> None:
     with pytest.raises(BankDetailsRefused):

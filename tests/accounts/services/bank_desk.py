@@ -44,6 +44,24 @@ def give(content: bytes, *, on: date = DAY, name: str = "bank.xml") -> ImportedF
     )
 
 
+def csv_file(*rows: str) -> bytes:
+    """A CSV statement of one day; each row is ``description,reference,amount,balance``."""
+    lines = ["date,description,reference,amount,balance", *(f"{DAY},{row}" for row in rows)]
+    return "\n".join([*lines, ""]).encode()
+
+
+def give_csv(content: bytes, account: str = "client") -> ImportedFile:
+    """Import a CSV file."""
+    return import_bank_file(
+        content=content,
+        name="a.csv",
+        format=FileFormat.CSV,
+        on=DAY,
+        actor=OPERATIONS,
+        account=account,
+    )
+
+
 def payable(member: Member, *, on: date = DAY) -> None:
     """Give a member a verified account that can be paid on a day."""
     verified = on - timedelta(days=3)

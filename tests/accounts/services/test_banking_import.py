@@ -16,13 +16,12 @@ from accounts.core.bank_statement import (
     BankStatementGap,
     BankStatementUnbalanced,
 )
-from accounts.core.bank_states import FileFormat, LineOutcome
+from accounts.core.bank_states import LineOutcome
 from accounts.core.chart import MEMBER_KINDS, Kind
 from accounts.core.errors import AccountsRefusal
 from accounts.core.references import payment_reference
 from accounts.models import BankFile, BankLine, BankStatement, Entry, SuspenseItem
 from accounts.selectors.ledger import member_balances, totals_by_kind
-from accounts.services.bank_import import import_bank_file
 from accounts.services.days import close_accounts, close_date
 from accounts.services.posting import DateRefused
 from accounts.services.reversal import EntryNotReversible, reverse_entry
@@ -124,6 +123,24 @@ def test_a_line_of_another_statement_is_a_conflict(db: None) -> None:
     refused(bank.writes(pays_in("A1", ada, 20_000)), BankLineConflict)
 
 
+def test_a_line_in_two_statements_of_one_file_is_a_conflict(db: None) -> None:
+    [ada] = people(1)
+    one = statement(pays_in("A1", ada, 100))
+    two = statement(pays_in("A1", ada, 100), sequence=2, opening=100)
+    refused(camt053(one, two), BankLineConflict)
+
+
+def test_what_the_payer_calls_a_payment_is_not_its_reference(db: None) -> None:
+    """Two payments that the payer named alike, and the bank not at all."""
+    [ada] = people(1)
+    bank = Bank()
+    for _ in range(2):
+        content = bank.writes(pays_in("Z", ada, 100)).replace(b"<AcctSvcrRef>Z</AcctSvcrRef>", b"")
+        give(content.replace(b"<TxDtls>", b"<TxDtls><Refs><InstrId>MY-RENT</InstrId></Refs>"))
+    assert member_balances(ada.pk).cash == 200
+    fits()
+
+
 def test_references_within_a_statement_are_not_of_the_accounts_life(db: None) -> None:
     """Entries numbered 1, 2, ... in each statement, or with no reference at all."""
     [ada] = people(1)
@@ -209,35 +226,6 @@ def test_who_can_be_paid(db: None) -> None:
     )
     assert SuspenseItem.objects.count() == 4
     assert totals_by_kind()[Kind.SUSPENSE] == 1_000
-    fits()
-
-
-CSV = """date,description,reference,amount,balance
-2016-04-01,FPI ADA,{ada},100.00,100.00
-2016-04-01,CASH,,5.00,105.00
-"""
-MORE = CSV.partition("\n")[0] + "\n" + CSV.splitlines()[2] + "\n2016-04-01,FPI,{ada},1.00,106.00\n"
-
-
-def test_csv_downloads_that_overlap(db: None) -> None:
-    [ada] = people(1)
-
-    def csv(text: str) -> bytes:
-        return text.format(ada=payment_reference(ada.pk)).encode()
-
-    def give_csv(text: str) -> int:
-        return import_bank_file(
-            content=csv(text),
-            name="a.csv",
-            format=FileFormat.CSV,
-            account="client",
-            on=DAY,
-            actor=OPERATIONS,
-        ).statements
-
-    assert [give_csv(CSV), give_csv(CSV), give_csv(MORE), give_csv(MORE)] == [1, 0, 1, 0]
-    assert give_csv(CSV + "\n") == 0
-    assert member_balances(ada.pk).cash == 10_100
     fits()
 
 

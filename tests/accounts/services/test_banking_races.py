@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from django.db import connection
 
+from accounts.core.bank_overlap import BankStatementConflict
 from accounts.core.bank_states import BankMoveRefused
 from accounts.core.chart import Kind
 from accounts.models import BankFile, BankLine, OutgoingPayment
@@ -15,12 +16,14 @@ from accounts.selectors.ledger import member_balances, totals_by_kind
 from accounts.services.bank_import import ImportedFile
 from accounts.services.payment_files import NothingToPay
 from accounts.services.posting import NotEnoughMoney
-from accounts.services.withdrawals import cancel_withdrawal, request_withdrawal
+from accounts.services.withdrawals import DebtOwed, cancel_withdrawal, request_withdrawal
 from tests.accounts.services.bank_desk import (
     DAY,
     Bank,
+    csv_file,
     fits,
     give,
+    give_csv,
     payable,
     pays_in,
     people,
@@ -61,6 +64,14 @@ def test_the_same_file_twice_at_once(committed_db: str) -> None:
     assert member_balances(ada.pk).cash == 20_000
     assert BankFile.objects.count() == 1
     fits()
+
+
+def test_one_csv_file_for_two_accounts_at_once(committed_db: str) -> None:
+    """It doesn't say whose it is: it is booked for one, and refused for the other."""
+    content = csv_file(*(f"R{n},,1.00,{n + 1}.00" for n in range(200)))
+    answers = at_once(lambda: give_csv(content, "own"), lambda: give_csv(content, "fund"))
+    assert sum(isinstance(answer, BankStatementConflict) for answer in answers) == 1, answers
+    assert BankLine.objects.count() == 200
 
 
 def test_the_same_statement_in_two_files_at_once(committed_db: str) -> None:
@@ -119,7 +130,10 @@ def test_a_deposit_is_taken_back_while_its_cash_is_withdrawn(committed_db: str) 
     """Whoever comes first, £100 is owed or there: nothing is lost, and nobody waits in a circle."""
     members = people(4)
     bank = Bank()
-    lines = [pays_in(f"A{n}", member, 10_000) for n, member in enumerate(members)]
+    lines = [
+        replace(pays_in(f"A{n}", member, 10_000), counterparty_account=f"2000001111111{n}")
+        for n, member in enumerate(members)
+    ]
     give(bank.writes(*lines))
     for member in members:
         payable(member)
@@ -135,7 +149,9 @@ def test_a_deposit_is_taken_back_while_its_cash_is_withdrawn(committed_db: str) 
 
     answers = at_once(lambda: give(back), *(withdraw(member.pk) for member in members))
     assert isinstance(answers[0], ImportedFile), answers
-    assert all(isinstance(answer, int | NotEnoughMoney) for answer in answers[1:]), answers
+    assert all(isinstance(answer, int | NotEnoughMoney | DebtOwed) for answer in answers[1:]), (
+        answers
+    )
     paid = sum(isinstance(answer, int) for answer in answers[1:])
     totals = totals_by_kind()
     assert (totals[Kind.DEBT], totals[Kind.ON_ITS_WAY]) == (6_000 * paid, 6_000 * paid)

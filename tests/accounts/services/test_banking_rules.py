@@ -19,9 +19,11 @@ from accounts.core.bank_states import (
     check_suspense_move,
 )
 from accounts.models import BankDetails, Member, SuspenseItem
+from accounts.services.suspense import assign_suspense
 from accounts.services.withdrawals import request_withdrawal
 from tests.accounts.services.bank_desk import (
     DAY,
+    OPERATIONS,
     Bank,
     give,
     payable,
@@ -94,10 +96,42 @@ def test_what_was_said_stays(change: str) -> None:
         "outgoingpayment SET state = 'returned'",
         "bankdetails SET state = 'pending'",
         "bankfile SET state = 'unchanged'",
+        # What a state brings with it changes with the state only.
+        "bankdetails SET usable_from = verified_on",
+        "bankdetails SET state = 'replaced', verified_by = 'member:1'",
+        "outgoingpayment SET file_id = file_id + 1",
     ],
 )
 def test_states_move_along_their_tables_only(move: str) -> None:
     assert refused(f"UPDATE accounts_{move}") == "TN009"
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "row",
+    [
+        "bankdetails (member_id, holder, identification, state, registered_on, verified_on,"
+        " verified_by, usable_from) SELECT max(id), 'x', '20000012345678', 'verified',"
+        " '2016-04-01', '2016-04-01', 'member:1', '2016-04-01' FROM accounts_member",
+        "outgoingpayment (public_id, kind, member_id, amount, holder, identification,"
+        " end_to_end_id, state, file_id, requested_on, actor) SELECT gen_random_uuid(), kind,"
+        " member_id, 1, 'x', '20000012345678', 'TNR-W-9', 'sent', file_id, requested_on, 'x'"
+        " FROM accounts_outgoingpayment",
+        # A1 is a member's deposit.
+        "suspenseitem (line_id, amount, state, actor, arrived_on, changed_on) SELECT id, amount,"
+        " 'open', 'x', booked_on, booked_on FROM accounts_bankline WHERE reference = 'A1'",
+    ],
+)
+def test_what_begins_begins_at_the_beginning(row: str) -> None:
+    people(1)  # somebody without bank details
+    assert refused(f"INSERT INTO accounts_{row}") == "TN009"
+
+
+def test_who_was_assigned_stays(ada: Member) -> None:
+    [other] = people(1)
+    item = SuspenseItem.objects.get()
+    assign_suspense(item_id=item.pk, member_id=ada.pk, key="a", on=DAY, actor=OPERATIONS)
+    assert refused(f"UPDATE accounts_suspenseitem SET member_id = {other.pk}") == "TN009"
 
 
 def test_one_current_account_a_member(ada: Member) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
@@ -25,10 +26,11 @@ from accounts.services.bank_details import (
     register_bank_details,
     verify_bank_details,
 )
+from accounts.services.debts import settle_debts
 from accounts.services.payment_files import NothingToPay
 from accounts.services.payments import PaymentUnknown, cancel_payment, reject_payment
 from accounts.services.posting import IdempotencyConflict, NotEnoughMoney
-from accounts.services.withdrawals import cancel_withdrawal, request_withdrawal
+from accounts.services.withdrawals import DebtOwed, cancel_withdrawal, request_withdrawal
 from tests.accounts.services.bank_desk import (
     DAY,
     OPERATIONS,
@@ -124,6 +126,20 @@ class TestTheWholeWay:
         assert money(ada) == (10_000, 0)
         fits()
 
+    def test_not_rejected_while_as_much_left_unexplained(self, bank: Bank, ada: Member) -> None:
+        """It may be this payment, and her money would be paid out twice."""
+        payment = ask(ada)
+        send_file()
+        line = withdrawal_paid("B1", 4_000, "LOST-ON-THE-WAY")
+        give(bank.writes(line))
+        with pytest.raises(BankMoveRefused, match="Explain that line first"):
+            reject_payment(payment_id=payment.pk, key="r", on=DAY, actor=OPERATIONS)
+        assert (state_of(payment), money(ada)) == ("sent", (6_000, 4_000))
+        give(bank.writes(replace(line, reference="B2", amount=4_000, reversal=True)))
+        reject_payment(payment_id=payment.pk, key="r", on=DAY, actor=OPERATIONS)
+        assert (state_of(payment), money(ada)) == ("rejected", (10_000, 0))
+        fits()
+
     def test_a_return_whose_payment_was_never_seen_waits_in_suspense(
         self, bank: Bank, ada: Member
     ) -> None:
@@ -202,6 +218,20 @@ class TestAskingAndCancelling:
             cancel_payment(payment_id=payment.pk, key="c", on=DAY, actor=OPERATIONS)
         assert money(ada) == (6_000, 4_000)
 
+    def test_not_by_who_owes(self, bank: Bank, ada: Member) -> None:
+        """£60 of £100 on its way, £100 taken back, £60 stopped: £60 there, and £60 owed."""
+        payment = ask(ada, 6_000)
+        back = replace(pays_in("R1", ada, -10_000), reversal=True)
+        give(bank.writes(back))
+        cancel_withdrawal(payment_id=payment.pk, member_id=ada.pk, key="c", on=DAY)
+        assert (money(ada), totals_by_kind()[Kind.DEBT]) == ((6_000, 0), 6_000)
+        with pytest.raises(DebtOwed):
+            ask(ada, 100, "w2")
+        assert settle_debts(on=DAY, actor=OPERATIONS, key="night") == 6_000
+        with pytest.raises(NotEnoughMoney):
+            ask(ada, 100, "w2")
+        fits()
+
 
 class TestFiles:
     def test_the_same_key_gives_the_same_bytes(self, ada: Member) -> None:
@@ -218,6 +248,21 @@ class TestFiles:
     def test_nothing_to_pay(self) -> None:
         with pytest.raises(NothingToPay):
             send_file()
+
+    def test_the_id_is_in_the_text_that_faster_payments_carries(self, ada: Member) -> None:
+        payment = ask(ada)
+        text = f"<Ustrd>{payment.end_to_end_id} TENNER WITHDRAWAL</Ustrd>"
+        assert text.encode() in bytes(send_file().content)
+        assert len(payment.end_to_end_id) <= 18
+
+    def test_details_refused_since_are_not_paid(self, ada: Member) -> None:
+        """Her withdrawal waits to be cancelled."""
+        payment = ask(ada)
+        refuse_bank_details(details_id=BankDetails.objects.get().pk, key="n", actor=OPERATIONS)
+        with pytest.raises(NothingToPay):
+            send_file()
+        cancel_payment(payment_id=payment.pk, key="c", on=DAY, actor=OPERATIONS)
+        assert money(ada) == (10_000, 0)
 
     def test_as_many_statements_for_one_as_for_forty(self, ada: Member) -> None:
         counts = []
@@ -258,6 +303,14 @@ class TestBankDetails:
                 )
         request_withdrawal(member_id=member.pk, amount=100, key="w", on=usable)
         assert OutgoingPayment.objects.get().holder == "Zoë Müller"
+
+    def test_not_verified_before_it_was_registered(self, ada: Member) -> None:
+        """Nobody shortens the days of cooling off by a date of the past."""
+        details = self.register(ada)
+        with pytest.raises(BankDetailsRefused):
+            verify_bank_details(
+                details_id=details.pk, key="v", on=DAY - timedelta(days=1), actor=OPERATIONS
+            )
 
     def test_new_details_stop_withdrawals_at_once(self, ada: Member) -> None:
         before = ask(ada)
