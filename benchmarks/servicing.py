@@ -118,7 +118,8 @@ def _month(world: World, number: int) -> float:
 def _copy_last() -> float:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT entry_id, debit_id, credit_id, amount FROM accounts_transfer WHERE entry_id IN"
+            "SELECT entry_id, debit_id, credit_id, amount, effective_on - date '1970-01-01'"
+            " FROM accounts_transfer WHERE entry_id IN"
             " (SELECT id FROM accounts_entry WHERE kind = 'payment_distributed' AND effective_on ="
             " (SELECT max(effective_on) FROM accounts_entry)) AND book = 1"
         )
@@ -126,9 +127,10 @@ def _copy_last() -> float:
     columns: dict[str, Column] = {
         "entry_id": rows[:, 0],
         "book": np.ones(len(rows), dtype=np.int16),
-        "debit_id": rows[:, 1],
-        "credit_id": rows[:, 2],
+        "debit_id": rows[:, 1].astype(np.int32),
+        "credit_id": rows[:, 2].astype(np.int32),
         "amount": rows[:, 3],
+        "effective_on": rows[:, 4].astype("datetime64[D]"),
     }
 
     def copy() -> None:
