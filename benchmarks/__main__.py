@@ -64,6 +64,7 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
     return {
         "ledger-bulk": ledger_bulk,
         "ledger-bulk-4m": ledger_bulk,
+        "ledger-bulk-4m-one-date": ledger_bulk,
         "ledger-bulk-hordak": ledger_bulk,
         "ledger-single": ledger_single,
         "ledger-single-hordak": ledger_single,
