@@ -113,11 +113,13 @@ class EntryDraft:
     reverses: int | None = None
 
     def check(self) -> None:
-        """Refuse a key or a text of a length that is not stored.
+        """Refuse a key or a text that is not stored as it is.
 
         Raises:
-            PostingMalformed: it is too long, or there is no key.
+            PostingMalformed: it is too long, has a NUL in it, or there is no key.
         """
+        if "\0" in self.key + self.actor + self.reference:
+            raise PostingMalformed("An entry's texts have no NUL in them.")
         if not 0 < len(self.key) <= LONGEST_KEY:
             raise PostingMalformed(f"An entry's key has 1 to {LONGEST_KEY} characters.")
         if max(len(self.actor), len(self.reference)) > LONGEST_REFERENCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -16,6 +17,7 @@ from accounts.core.posting import IntArray, Posting, PostingMalformed
 from accounts.services.bulk import Column, copy_rows
 from accounts.services.transactions import require_transaction
 
+_POST_ENTRY = "SELECT accounts_post_entry(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 # An entry with up to so many transfers travels as one statement; COPY is for more.
 _FEW = 50
 
@@ -140,30 +142,44 @@ def _columns(posting: Posting, ids: IntArray) -> dict[str, Column]:
 def _write_at_once(posting: Posting, digest: bytes) -> int | None:
     """Insert one entry and its few transfers in a single round trip; its id, if its key is new."""
     [entry] = posting.entries
+    values = [
+        entry.kind.value,
+        entry.key,
+        "\\x" + digest.hex(),
+        entry.effective_on.isoformat(),
+        entry.actor,
+        entry.reference,
+        None if entry.reverses is None else str(entry.reverses),
+        _array(posting.book),
+        _array(posting.debit),
+        _array(posting.credit),
+        _array(posting.amount),
+    ]
     connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        # Django's own cursor would write the values into the statement, one by one in Python.
-        psycopg.Cursor(connection.connection) as cursor,
-    ):
-        cursor.execute(
-            "SELECT accounts_post_entry(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                entry.kind.value,
-                entry.key,
-                digest,
-                entry.effective_on,
-                entry.actor,
-                entry.reference,
-                entry.reverses,
-                _array(posting.book),
-                _array(posting.debit),
-                _array(posting.credit),
-                _array(posting.amount),
-            ],
-        )
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+    with connection.wrap_database_errors:
+        made = _call(connection.connection, values)
+    return None if made is None else int(made)
+
+
+def _call(raw: psycopg.Connection[Any], values: list[str | None]) -> bytes | str | None:
+    """Call ``accounts_post_entry``: the fewest steps of Python between here and the server.
+
+    Outside a transaction libpq is asked directly, which takes a third of the time of a cursor. In
+    one, the cursor begins it first.
+    """
+    if not raw.autocommit:
+        with psycopg.Cursor(raw) as cursor:
+            cursor.execute(_POST_ENTRY % (("%s",) * len(values)), values)
+            [row] = cursor.fetchall()
+            return row[0]  # type: ignore[no-any-return]
+    places = tuple(f"${place}" for place in range(1, len(values) + 1))
+    result = raw.pgconn.exec_params(
+        (_POST_ENTRY % places).encode(),
+        [None if value is None else value.encode() for value in values],
+    )
+    if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        raise psycopg.errors.error_from_result(result)
+    return result.get_value(0, 0)
 
 
 def _array(column: IntArray) -> str:

@@ -15,11 +15,19 @@ from django.db.utils import DatabaseError
 
 from accounts.core.chart import Book
 from accounts.core.posting import EntryDraft, EntryKind, Leg, PostingMalformed, posting
-from accounts.models import Account
+from accounts.models import Account, Entry
 from accounts.selectors.ledger import check_book
 from accounts.selectors.seal_check import check_seals
 from accounts.services.days import close_date
-from accounts.services.posting import DateRefused, IsolationRefused, NotEnoughMoney, Posted, post
+from accounts.services.posting import (
+    DateRefused,
+    IdempotencyConflict,
+    IsolationRefused,
+    NotEnoughMoney,
+    Posted,
+    post,
+    post_alone,
+)
 from tests.accounts.books import book, elsewhere, open_book, seal_now
 
 DAY = date(2016, 4, 1)
@@ -162,6 +170,41 @@ def test_an_account_beyond_32_bits_is_nobody_elses(accounts: list[int], transfer
     place = np.zeros(transfers, dtype=np.int64)
     with pytest.raises(PostingMalformed):
         posting([entry], [Leg(place, bank, 2**32 + one, 100, Book.CASH)])
+
+
+@pytest.mark.parametrize("text", ["a\0b", "", "k" * 201])
+def test_a_key_that_is_not_stored_as_it_is_is_refused(text: str) -> None:
+    """A NUL would end it early, so that two keys were one."""
+    with pytest.raises(PostingMalformed):
+        posting([EntryDraft(EntryKind.DEPOSIT, text, DAY, "t", "t")], [Leg(0, 1, 2, 3, Book.CASH)])
+
+
+def test_the_way_past_the_cursor_stores_and_refuses_alike(accounts: list[int]) -> None:
+    """Outside a transaction, libpq is asked directly."""
+    one, other, bank = accounts
+
+    def move(key: str, debit: int, pence: int) -> Posted:
+        entry = EntryDraft(EntryKind.DEPOSIT, key, DAY, "tést'\\ \"{}", "%s $1")
+        return post_alone(posting([entry], [Leg(0, debit, other, pence, Book.CASH)]))
+
+    made = move("ключ-£", bank, 40)
+    stored = Entry.objects.get(pk=int(made.entry_ids[0]))
+    assert (stored.key, stored.actor, stored.reference) == ("ключ-£", "tést'\\ \"{}", "%s $1")
+    assert (bytes(stored.digest), stored.effective_on) == (
+        posting(
+            [EntryDraft(EntryKind.DEPOSIT, "x", DAY, "t", "%s $1")],
+            [Leg(0, bank, other, 40, Book.CASH)],
+        ).digests()[0],
+        DAY,
+    )
+    with transaction.atomic():
+        assert move("ключ-£", bank, 40).replayed
+    assert move("ключ-£", bank, 40).replayed
+    with pytest.raises(IdempotencyConflict):
+        move("ключ-£", bank, 41)
+    with pytest.raises(NotEnoughMoney):
+        move("too much", one, 101)
+    assert Account.objects.get(pk=other).balance == 40
 
 
 def test_an_entry_has_no_more_transfers_than_a_line_of_the_journal() -> None:
