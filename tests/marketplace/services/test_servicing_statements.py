@@ -40,8 +40,9 @@ def test_every_way_of_asking_is_counted(house: House) -> None:
 
 
 def test_statements_do_not_grow_with_parts_or_loans(house: House) -> None:
-    few = [funded(house, [(70_000, 20_000)] * 5).loan_id for _ in range(2)]
-    counts = _life(few)
+    # A connection asks for the platform's accounts once, so that the first time counts more.
+    _life([funded(house, [(70_000, 20_000)] * 5).loan_id for _ in range(2)])
+    counts = _life([funded(house, [(70_000, 20_000)] * 5).loan_id for _ in range(2)])
     many = [funded(house, [(70_000, 2_000)] * 60).loan_id for _ in range(4)]
     assert Part.objects.filter(loan__in=many).count() == 240
     assert _life(many) == counts

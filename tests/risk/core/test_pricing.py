@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,10 +84,11 @@ def _value_of_cash_flows(
     gross: float, pd12: float, months: int, terms: LossTerms, target: float, prepays: float
 ) -> float:
     """What a lender of 1 expects, month by month, discounted at the target."""
-    rate = (1 + gross) ** (1 / 12) - 1
+    # Not by subtracting from one: of a rate near nothing too few digits would be left.
+    rate = math.expm1(math.log1p(gross) / 12)
     hazard = 1 - (1 - pd12) ** (1 / 12)
     v = (1 + target) ** (-1 / 12)
-    instalment = rate / (1 - (1 + rate) ** -months) if rate else 1 / months
+    instalment = rate / -math.expm1(-months * math.log1p(rate)) if rate else 1 / months
     balance, alive, value = 1.0, 1.0, 0.0
     for month in range(1, months + 1):
         interest = balance * rate
