@@ -10,8 +10,8 @@ from django.db import connection, transaction
 
 from accounts.core.errors import AccountsRefusal
 
-# The sealers' lock, shared by who must know that none is at work.
-_LOCK = (7401, 2)
+# The sealers' lock: of one sealer alone, or shared by who must know that none is at work.
+SEALING_LOCK = (7401, 2)
 
 
 class KnownAtRefused(AccountsRefusal):
@@ -78,7 +78,7 @@ def _seal_at(instant: datetime) -> KnownSeal:
         (newest,) = cursor.fetchone()
     if newest is None or instant >= newest:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", _LOCK)
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", SEALING_LOCK)
             cursor.execute("SELECT clock_timestamp()")
             (now,) = cursor.fetchone()
         if instant > now:

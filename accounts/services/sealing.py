@@ -18,6 +18,7 @@ from accounts.core.errors import AccountsRefusal
 from accounts.core.journal import Chain, canonical
 from accounts.core.posting import IntArray
 from accounts.selectors.journal import AccountNames, account_names, journal_entries
+from accounts.selectors.known import SEALING_LOCK
 from accounts.selectors.sealing import (
     Clock,
     LastSeal,
@@ -30,8 +31,6 @@ from accounts.selectors.sealing import (
 from accounts.services.bulk import copy_rows
 
 MOST_TRANSFERS = 500_000
-# The sealers' lock: of one sealer alone, or shared by who must know that none is at work.
-LOCK = (7401, 2)
 
 
 class SealHorizonAhead(AccountsRefusal):
@@ -73,7 +72,7 @@ def seal(*, most_transfers: int = MOST_TRANSFERS) -> Sealed:
     """
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", SEALING_LOCK)
         last, clock = last_seal(), transaction_clock()
         _refuse_strangers(last, clock)
         batch = unsealed(last.horizon, clock.settled, most_transfers)
