@@ -57,7 +57,7 @@ class Poster:
         ``accounts`` gives the debit and the credit account by the entry's key.
         """
         from accounts.core.chart import Book  # noqa: PLC0415
-        from accounts.core.posting import Leg, posting  # noqa: PLC0415
+        from accounts.core.posting import SingleTransfer  # noqa: PLC0415
         from accounts.services.posting import post_alone  # noqa: PLC0415
         from benchmarks.ledger import draft  # noqa: PLC0415
 
@@ -65,7 +65,7 @@ class Poster:
         while time.perf_counter() < began + seconds:
             key = f"{name}/{self._worker}/{posted}"
             debit, credit = accounts(key)
-            post_alone(posting([draft(key)], [Leg(0, debit, credit, 7, Book.CASH)]))
+            post_alone(SingleTransfer(draft(key), debit, credit, 7, Book.CASH))
             posted += 1
         return posted, time.perf_counter() - began
 

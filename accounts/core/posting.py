@@ -52,6 +52,10 @@ _MANY = 10_000
 # Debit accounts whose ids differ in the lower 12 bits only are near: some hundred index pages.
 _NEAR = 12
 
+_NO_ACCOUNT = "An account's id is a whole number of 32 bits above zero."
+_PAYS_ITSELF = "An account can't pay itself."
+_NO_AMOUNT = "A transfer moves a whole number of pence above zero."
+
 _NOTHING = np.zeros((5, 0), dtype=np.int64)
 
 LONGEST_KEY = 200
@@ -176,11 +180,11 @@ class Posting:
         """Refuse transfers between accounts that can't be, and of amounts that can't be."""
         for ids in (self.debit, self.credit):
             if len(ids) and not 0 < ids.min() <= ids.max() <= _LARGEST_ID:
-                raise PostingMalformed("An account's id is a whole number of 32 bits above zero.")
+                raise PostingMalformed(_NO_ACCOUNT)
         if (self.debit == self.credit).any():
-            raise PostingMalformed("An account can't pay itself.")
+            raise PostingMalformed(_PAYS_ITSELF)
         if len(self.amount) and not 0 < self.amount.min() <= self.amount.max() <= LARGEST_PENCE:
-            raise AmountRefused("A transfer moves a whole number of pence above zero.")
+            raise AmountRefused(_NO_AMOUNT)
 
     def digests(self) -> list[bytes]:
         """A digest of each entry's content, so that a key used again can be compared.
@@ -188,15 +192,8 @@ class Posting:
         SHA-256 over what the entry says and over two 64-bit sums of its transfers, each mixed by
         itself: the order in which they were given does not matter, and nothing need be sorted.
         """
-        sizes = np.bincount(self.entry, minlength=len(self.entries))
-        first, second = self._sums(len(self.entries))
-        return [
-            hashlib.sha256(
-                f"{entry.kind}|{entry.effective_on.isoformat()}|{entry.reference}|"
-                f"{entry.reverses}|{sizes[place]}|{first[place]}|{second[place]}".encode()
-            ).digest()
-            for place, entry in enumerate(self.entries)
-        ]
+        sizes = np.bincount(self.entry, minlength=len(self.entries)).tolist()
+        return list(map(_digest, self.entries, sizes, *self._sums(len(self.entries))))
 
     def _sums(self, count: int) -> list[list[int]]:
         """The mixed transfers of each entry added up modulo 2**64, twice; two rows of ``count``."""
@@ -237,6 +234,55 @@ def _sums_of_few(entry: list[int], columns: list[list[int]], count: int) -> list
                 mixed = (mixed ^ mixed >> shift) * factor & _MASK
             total[place] = total[place] + (mixed ^ mixed >> 31) & _MASK
     return totals
+
+
+def _digest(entry: EntryDraft, size: int, first: int, second: int) -> bytes:
+    """See :meth:`Posting.digests`."""
+    return hashlib.sha256(
+        f"{entry.kind}|{entry.effective_on.isoformat()}|{entry.reference}|"
+        f"{entry.reverses}|{size}|{first}|{second}".encode()
+    ).digest()
+
+
+@dataclass(frozen=True)
+class SingleTransfer:
+    """One entry with one transfer, the commonest posting by far, without arrays.
+
+    Attributes:
+        entry: what happened.
+        debit, credit: account ids.
+        amount: pence, above zero.
+        book: which book.
+    """
+
+    entry: EntryDraft
+    debit: int
+    credit: int
+    amount: int
+    book: Book
+
+    def check(self) -> None:
+        """Refuse what :meth:`Posting.checked` refuses.
+
+        Raises:
+            PostingMalformed: an account that can't be, or that pays itself, or a key that can't be.
+            AmountRefused: an amount that is not a whole number above zero and within bounds.
+        """
+        if type(self.debit) is not int or type(self.credit) is not int:
+            raise PostingMalformed(_NO_ACCOUNT)
+        if not (0 < self.debit <= _LARGEST_ID and 0 < self.credit <= _LARGEST_ID):
+            raise PostingMalformed(_NO_ACCOUNT)
+        if self.debit == self.credit:
+            raise PostingMalformed(_PAYS_ITSELF)
+        if type(self.amount) is not int or not 0 < self.amount <= LARGEST_PENCE:
+            raise AmountRefused(_NO_AMOUNT)
+        self.entry.check()
+
+    def digest(self) -> bytes:
+        """The digest of the same posting with arrays: see :meth:`Posting.digests`."""
+        columns = [[self.debit], [self.credit], [self.amount], [int(self.book)]]
+        [first], [second] = _sums_of_few([0], columns, 1)
+        return _digest(self.entry, 1, first, second)
 
 
 @dataclass(frozen=True)

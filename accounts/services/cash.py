@@ -12,7 +12,7 @@ from django.db import transaction
 from accounts.core.chart import LINES, Book, Kind, Owner
 from accounts.core.errors import AmountRefused
 from accounts.core.money import LARGEST_PENCE
-from accounts.core.posting import EntryDraft, EntryKind, IntArray, Leg, posting
+from accounts.core.posting import EntryDraft, EntryKind, IntArray, Leg, SingleTransfer, posting
 from accounts.selectors.ledger import account_ids, platform_accounts
 from accounts.services.posting import Posted, post, post_alone
 
@@ -85,12 +85,12 @@ def _move(
         else account_ids(kind, members)
         for kind in (debit, credit)
     )
-    leg = Leg(np.arange(len(movements)), gives, takes, amounts, Book.CASH)
-    draft = posting(entries, [leg])
     if len(movements) == 1:
-        return post_alone(draft)
+        [[gives_one], [takes_one], [pence]] = gives.tolist(), takes.tolist(), amounts.tolist()
+        return post_alone(SingleTransfer(entries[0], gives_one, takes_one, pence, Book.CASH))
+    leg = Leg(np.arange(len(movements)), gives, takes, amounts, Book.CASH)
     with transaction.atomic():
-        return post(draft)
+        return post(posting(entries, [leg]))
 
 
 def _columns(movements: Sequence[CashMovement]) -> tuple[IntArray, IntArray]:

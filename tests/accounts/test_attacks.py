@@ -14,7 +14,14 @@ from django.db import connection, transaction
 from django.db.utils import DatabaseError
 
 from accounts.core.chart import Book
-from accounts.core.posting import EntryDraft, EntryKind, Leg, PostingMalformed, posting
+from accounts.core.posting import (
+    EntryDraft,
+    EntryKind,
+    Leg,
+    PostingMalformed,
+    SingleTransfer,
+    posting,
+)
 from accounts.models import Account, Entry
 from accounts.selectors.ledger import check_book
 from accounts.selectors.seal_check import check_seals
@@ -185,7 +192,7 @@ def test_the_way_past_the_cursor_stores_and_refuses_alike(accounts: list[int]) -
 
     def move(key: str, debit: int, pence: int) -> Posted:
         entry = EntryDraft(EntryKind.DEPOSIT, key, DAY, "tést'\\ \"{}", "%s $1")
-        return post_alone(posting([entry], [Leg(0, debit, other, pence, Book.CASH)]))
+        return post_alone(SingleTransfer(entry, debit, other, pence, Book.CASH))
 
     made = move("ключ-£", bank, 40)
     stored = Entry.objects.get(pk=int(made.entry_ids[0]))
