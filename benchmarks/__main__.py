@@ -58,7 +58,6 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
     from benchmarks.ledger_bulk import ledger_bulk  # noqa: PLC0415
     from benchmarks.ledger_single import ledger_single  # noqa: PLC0415
     from benchmarks.ledger_statement import ledger_statement  # noqa: PLC0415
-    from benchmarks.market import market_clear  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
 
     return {
@@ -74,7 +73,6 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
         "ledger-statement": ledger_statement,
         "servicing-month": servicing_month,
         "servicing-spread": servicing_spread,
-        "market-clear": market_clear,
     }
 
 

@@ -174,7 +174,7 @@ def _call(raw: psycopg.Connection[Any], values: list[str | None]) -> bytes | str
     libpq is asked directly, which takes a third of the time of a cursor; only a transaction that
     is yet to begin needs one.
     """
-    encoded = [None if value is None else value.encode() for value in values]
+    encoded: list[Any] = [None if value is None else value.encode() for value in values]
     if raw.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         result = raw.pgconn.exec_params(_WITH_PLACES, encoded)
     elif raw.autocommit:
@@ -184,14 +184,14 @@ def _call(raw: psycopg.Connection[Any], values: list[str | None]) -> bytes | str
             cursor.execute(_POST_ENTRY, values)
             [row] = cursor.fetchall()
             return row[0]  # type: ignore[no-any-return]
-    if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
-        raise psycopg.errors.error_from_result(result)
-    return result.get_value(0, 0)
+    if result.status == psycopg.pq.ExecStatus.TUPLES_OK:
+        return result.get_value(0, 0)
+    if raw.pgconn.status == psycopg.pq.ConnStatus.BAD:
+        raise psycopg.OperationalError(raw.pgconn.get_error_message())
+    raise psycopg.errors.error_from_result(result)
 
 
-def _call_prepared(
-    raw: psycopg.Connection[Any], encoded: list[bytes | None]
-) -> psycopg.pq.abc.PGresult:
+def _call_prepared(raw: psycopg.Connection[Any], encoded: list[Any]) -> psycopg.pq.abc.PGresult:
     """Prepare the statement once a connection: parsing and planning it is a sixth of the work."""
     if raw not in _PREPARED:
         raw.pgconn.prepare(_STATEMENT, _WITH_PLACES)

@@ -21,14 +21,15 @@ from api.graphql.types.lending import Offer
 from api.graphql.wire import Money, MoneyInput, RateInput, pence
 from marketplace.selectors.borrowings import application_by_key, find_application, listing_by_key
 from marketplace.selectors.depth import market_keys
-from marketplace.selectors.portfolio import find_offer, offer_by_key
+from marketplace.selectors.offers import find_offer, offer_by_key
 from marketplace.services.borrowing import (
     ApplicationDraft,
     ListingDraft,
     apply_for_loans,
     list_loans,
 )
-from marketplace.services.offering import OfferDraft, cancel_offer, place_offers
+from marketplace.services.changing_offers import cancel_offer
+from marketplace.services.offering import OfferDraft, place_offers
 
 
 class MarketRateInput(graphene.InputObjectType):
@@ -83,7 +84,7 @@ class PlaceOffer(Answer, graphene.Mutation):
             actor=member.reference,
             key=input.idempotency_key,
         )
-        return cls(offer=offer_by_key(placed))
+        return cls(offer=offer_by_key(placed, today()))
 
 
 def _rates(given: Sequence[MarketRateInput]) -> Mapping[int, int]:
@@ -119,7 +120,7 @@ class CancelOffer(Answer, graphene.Mutation):
     ) -> Any:
         """Cancel an offer of the lender who asks."""
         member = lender(info)
-        offer = find_offer(member.pk, public_id_of(input.offer_id, "Offer", field="offer"))
+        offer = find_offer(member.pk, public_id_of(input.offer_id, "Offer", field="offer"), today())
         if offer is None:
             raise NotFound(NOTHING_THERE, field="offer")
         returned = cancel_offer(
@@ -129,7 +130,7 @@ class CancelOffer(Answer, graphene.Mutation):
             actor=member.reference,
             key=input.idempotency_key,
         )
-        return cls(offer=offer_by_key(offer.key), returned=returned)
+        return cls(offer=offer_by_key(offer.key, today()), returned=returned)
 
 
 class FactInput(graphene.InputObjectType):

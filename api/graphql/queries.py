@@ -12,6 +12,7 @@ from graphene import relay
 
 from accounts.models import Member
 from accounts.selectors.banking import find_withdrawal
+from api.business_date import today
 from api.errors import NotFound
 from api.graphql.access import borrower, lender, signed_in
 from api.graphql.ids import NOTHING_THERE, named, public_id
@@ -28,9 +29,9 @@ from marketplace.selectors.borrowings import (
     loans_page,
 )
 from marketplace.selectors.depth import market_with_depth, markets_with_depth
+from marketplace.selectors.offers import find_offer
 from marketplace.selectors.portfolio import (
     find_loan_as_lender,
-    find_offer,
     find_part,
     portfolio_page,
 )
@@ -41,7 +42,7 @@ _FOUND_BY: dict[str, Callable[[Member, str], Any]] = {
     "Listing": lambda member, text: find_listing(member.pk, public_id(text)),
     "Loan": lambda member, text: find_loan_as_lender(member.pk, public_id(text)),
     "MyLoan": lambda member, text: find_borrowed_loan(member.pk, public_id(text)),
-    "Offer": lambda member, text: find_offer(member.pk, public_id(text)),
+    "Offer": lambda member, text: find_offer(member.pk, public_id(text), today()),
     "Part": lambda member, text: find_part(member.pk, text),
     "Withdrawal": lambda member, text: find_withdrawal(member.pk, public_id(text)),
     "Viewer": lambda member, text: member if public_id(text) == member.public_id else None,
@@ -92,13 +93,13 @@ class Query(graphene.ObjectType):
     def resolve_markets(root: Any, info: graphene.ResolveInfo) -> list[Any]:
         """For anyone signed in: who offers is not told."""
         signed_in(info)
-        return [Market.of(found) for found in markets_with_depth()]
+        return [Market.of(found) for found in markets_with_depth(today())]
 
     @staticmethod
     def resolve_market(root: Any, info: graphene.ResolveInfo, band: str, term_months: int) -> Any:
         """For anyone signed in: who offers is not told."""
         signed_in(info)
-        return Market.of(market_with_depth(band, term_months))
+        return Market.of(market_with_depth(band, term_months, today()))
 
     @staticmethod
     def resolve_portfolio(

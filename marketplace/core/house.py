@@ -16,6 +16,7 @@ class House:
         listing_days: how long a listing looks for money.
         quote_margin: ppm added to an indicative quote for the default highest rate.
         highest_rate_step: ppm; highest rates are multiples of it.
+        traded_days: the traded rate is made from the parts of so many days.
         clearing_days: business days until a collected payment counts as cleared.
         default_months: calendar months the oldest unpaid due date lies back at default.
     """
@@ -27,6 +28,7 @@ class House:
     listing_days: int = 14
     quote_margin: int = 5_000
     highest_rate_step: int = 2_500
+    traded_days: int = 28
     clearing_days: int = 3
     default_months: int = 4
 

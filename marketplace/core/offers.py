@@ -1,4 +1,4 @@
-"""Rules of offers: which amounts and rates may stand in the order book, and the cascade."""
+"""Rules of offers: which amounts, rates, pegs and mixes may stand in the order book."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketplace.core.errors import MarketplaceRefusal
+from marketplace.core.rates import PPM
 
 
 class OfferRefused(MarketplaceRefusal):
@@ -34,15 +35,14 @@ class MarketBounds:
 
 
 @dataclass(frozen=True)
-class StandingRate:
-    """A rate with which an offer stands in a market's queue.
+class Peg:
+    """A rate that follows the market: the traded rate and ``margin`` (ppm), never below ``floor``.
 
-    ``original_market_id`` is where the lender named it; another market when it is implied.
+    A margin below nothing asks less than what own-rate lenders got lately.
     """
 
-    market_id: int
-    original_market_id: int
-    rate: int
+    margin: int
+    floor: int
 
 
 def check_amounts(*, amount: int, exposure_limit: int, step: int) -> None:
@@ -51,14 +51,8 @@ def check_amounts(*, amount: int, exposure_limit: int, step: int) -> None:
     Raises:
         OfferRefused: says what would be accepted.
     """
-    pounds = step // 100
-    for field, value in (("amount", amount), ("exposure_limit", exposure_limit)):
-        if value < step or value % step:
-            raise OfferRefused(
-                f"An offer's {field.replace('_', ' ')} is a multiple of £{pounds}, "
-                f"from £{pounds} up.",
-                field=field,
-            )
+    _check_step("amount", amount, step)
+    _check_step("exposure_limit", exposure_limit, step)
     if exposure_limit > amount:
         raise OfferRefused(
             "The exposure limit per borrower can't be more than the offer itself.",
@@ -66,48 +60,88 @@ def check_amounts(*, amount: int, exposure_limit: int, step: int) -> None:
         )
 
 
-def standing_rates(named: Mapping[int, int], markets: Sequence[MarketBounds]) -> list[StandingRate]:
-    """The rates with which an offer stands: those it names, and those they imply.
-
-    Asking a rate of a riskier band implies the safer bands of the same term at that rate, unless
-    the offer names its own rate there; of several implied rates the lowest counts. Where an
-    implied rate is outside the safer market's bounds, the offer doesn't stand there. Source:
-    the house design, section 5; Zopa's "Original Market" column.
+def check_rates(asked: Mapping[int, int | Peg], markets: Sequence[MarketBounds]) -> None:
+    """Refuse rates and pegs that can't stand in their markets.
 
     Args:
-        named: annual effective ppm by market id.
+        asked: an own rate (annual effective ppm) or a peg, by market id.
         markets: every market that is open.
 
-    Returns:
-        Standing rates by term and band.
-
     Raises:
-        OfferRefused: no rate named, an unknown market, or a named rate outside its bounds.
+        OfferRefused: none asked, an unknown market, a rate outside its bounds, a floor above the
+            highest rate that the peg can reach, or a margin wider than the bounds.
     """
-    if not named:
+    if not asked:
         raise OfferRefused("An offer names a rate in at least one market.", field="rates")
     known = {market.market_id: market for market in markets}
-    for market_id, rate in named.items():
-        market = known.get(market_id)
-        if market is None:
-            raise OfferRefused("There is no such market.", field="rates")
-        if not market.lowest <= rate <= market.highest:
+    for market_id, rate in asked.items():
+        market = _known(market_id, known)
+        lowest, highest = market.lowest, market.highest
+        bounds = f"{lowest / 10_000:.2f} % and {highest / 10_000:.2f} %"
+        if not isinstance(rate, Peg):
+            if not lowest <= rate <= highest:
+                raise OfferRefused(f"A rate in {market.name} lies between {bounds}.", field="rates")
+            continue
+        if not 0 < rate.floor <= highest:
             raise OfferRefused(
-                f"A rate in {market.name} lies between {market.lowest / 10_000:.2f} % and "
-                f"{market.highest / 10_000:.2f} %.",
+                f"A peg in {market.name} reaches up to {highest / 10_000:.2f} %: its floor lies "
+                "above nothing and not above that.",
                 field="rates",
             )
-    standing: list[StandingRate] = []
-    lowest_implied: dict[int, tuple[int, int]] = {}
-    for market in sorted(markets, key=lambda m: (m.term_months, -m.position)):
-        implied = lowest_implied.get(market.term_months)
-        if market.market_id in named:
-            rate, origin = named[market.market_id], market.market_id
-            lowest_implied[market.term_months] = min(implied or (rate, origin), (rate, origin))
-        elif implied is not None and market.lowest <= implied[0] <= market.highest:
-            rate, origin = implied
-        else:
-            continue
-        standing.append(StandingRate(market.market_id, origin, rate))
-    standing.sort(key=lambda s: (known[s.market_id].term_months, known[s.market_id].position))
-    return standing
+        if abs(rate.margin) > highest - lowest:
+            raise OfferRefused(
+                f"Rates in {market.name} lie between {bounds}: a margin can't be wider than that.",
+                field="rates",
+            )
+
+
+def check_pool(
+    *,
+    amount: int,
+    exposure_share: int,
+    mix: Mapping[int, int],
+    markets: Sequence[MarketBounds],
+    step: int,
+) -> None:
+    """Refuse a pool offer (pence, shares in ppm) that could not be lent.
+
+    Raises:
+        OfferRefused: an amount off the step, a share per borrower that is less than a step or more
+            than all, an unknown market, or a mix that leaves some of the money nowhere to go.
+    """
+    _check_step("amount", amount, step)
+    if not 0 < exposure_share <= PPM or amount * exposure_share // PPM < step:
+        least = min(-(-step * 100 * 100 // amount) / 100, 100)
+        raise OfferRefused(
+            f"At most 100 %, and of £{amount // 100:,} at least {least:g} % for one borrower, "
+            f"which is £{step // 100}.",
+            field="exposure_share",
+        )
+    known = {market.market_id: market for market in markets}
+    for market_id, share in mix.items():
+        market = _known(market_id, known)
+        if not 0 < share <= PPM:
+            raise OfferRefused(
+                f"The share in {market.name} is more than nothing and at most 100 %.", field="mix"
+            )
+    if sum(mix.values()) < PPM:
+        raise OfferRefused(
+            "The shares of the markets in the mix must reach 100 %, or some of the money could "
+            "never be lent.",
+            field="mix",
+        )
+
+
+def _known(market_id: int, known: Mapping[int, MarketBounds]) -> MarketBounds:
+    if market_id not in known:
+        raise OfferRefused("There is no such market.", field="rates")
+    return known[market_id]
+
+
+def _check_step(field: str, value: int, step: int) -> None:
+    pounds = step // 100
+    if value < step or value % step:
+        raise OfferRefused(
+            f"An offer's {field.replace('_', ' ')} is a multiple of £{pounds}, from £{pounds} up.",
+            field=field,
+        )

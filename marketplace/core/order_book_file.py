@@ -25,7 +25,7 @@ from accounts.core.errors import AmountRefused
 from accounts.core.money import pence_from_text
 from marketplace.core.arrays import PENCE_PER_UNIT
 from marketplace.core.errors import OrderBookRefused
-from marketplace.core.matching import Queue
+from marketplace.core.order_book import Queue
 from marketplace.core.rates import LARGEST_ANNUAL_PPM, PPM
 
 MEMBER, MARKET, TERM, NAME = "Member ID", "Market", "Term", "Offer Name"
@@ -130,7 +130,7 @@ def parse_order_book(
 
 
 def queue_of(book: OrderBookFile, *, band: str, term: int) -> Queue:
-    """Return one market of the file as a queue for :mod:`marketplace.core.matching`.
+    """Return one market of the file as a queue for :mod:`marketplace.core.order_book`.
 
     Equal rates go by date; where dates are equal too, whoever brings more goes first, then by what
     else the row says, so that the result doesn't depend on the order of rows. ``offer_id`` is the

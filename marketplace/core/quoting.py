@@ -1,7 +1,7 @@
 """What a loan would cost, from the order book as it stands. Indicative: it reserves nothing.
 
-The same :func:`marketplace.core.matching.fill` that funds loans in a cycle makes the quote, and the
-same schedule that the loan would be contracted on. Source: the house design, "The market".
+It takes from the front of the queue, as a market with this one loan would, and uses the same
+schedule that the loan would be contracted on. Source: the house design, "The market".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from marketplace.core.apr import apr
 from marketplace.core.arrays import PENCE_PER_UNIT
 from marketplace.core.errors import LoanAmountRefused, NotEnoughOffers
-from marketplace.core.matching import NOBODY, Fill, Held, Queue, fill
+from marketplace.core.order_book import NOBODY, Fill, Held, Queue, fill
 from marketplace.core.rates import PPM, monthly_rate_e12
 from marketplace.core.schedule import contract_schedule
 

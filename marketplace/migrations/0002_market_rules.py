@@ -101,16 +101,27 @@ CREATE TRIGGER distribution_append_only
 CREATE TRIGGER loanmove_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_loanmove
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER cyclemarket_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_cyclemarket
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER cyclesight_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_cyclesight
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
 CREATE TRIGGER part_stays BEFORE DELETE OR TRUNCATE ON public.marketplace_part
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
 """
 
-# Half-empty pages keep the monthly update of a part on its page, without touching any index.
+# Half-empty pages keep the monthly update of a part, and the nightly one of an offer, on its page,
+# without touching any index. What a cycle saw is packed already.
 LAYOUT = """
 ALTER TABLE public.marketplace_part SET (fillfactor = 50);
+ALTER TABLE public.marketplace_offer SET (fillfactor = 50);
+ALTER TABLE public.marketplace_cyclesight ALTER COLUMN packed SET STORAGE EXTERNAL;
 """
 
 UNDO = """
+DROP TRIGGER cyclesight_append_only ON public.marketplace_cyclesight;
+DROP TRIGGER cyclemarket_append_only ON public.marketplace_cyclemarket;
 DROP TRIGGER part_stays ON public.marketplace_part;
 DROP TRIGGER loanmove_append_only ON public.marketplace_loanmove;
 DROP TRIGGER distribution_append_only ON public.marketplace_distribution;
@@ -127,7 +138,7 @@ def set_rights(apps: Any, schema_editor: Any) -> None:
     limit_application(
         schema_editor.connection,
         "REVOKE UPDATE, DELETE ON marketplace_part, marketplace_distribution,"
-        " marketplace_loanmove FROM {}",
+        " marketplace_loanmove, marketplace_cyclemarket, marketplace_cyclesight FROM {}",
         # What was owed and paid stays on record, whatever becomes of it.
         "REVOKE DELETE ON marketplace_loan, marketplace_instalment, marketplace_payment FROM {}",
         # A sale moves a part to another lender; nothing else of a part may be changed.

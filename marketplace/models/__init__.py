@@ -9,12 +9,14 @@ from marketplace.models.loan import (
     Part,
     Payment,
 )
-from marketplace.models.market import Cycle, Market
+from marketplace.models.market import Cycle, CycleMarket, CycleSight, Market
 from marketplace.models.offers import Offer, OfferRate
 
 __all__ = [
     "Application",
     "Cycle",
+    "CycleMarket",
+    "CycleSight",
     "Distribution",
     "Instalment",
     "Listing",

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from marketplace.core.standing import Pricing
 from marketplace.core.states import LoanState
 from marketplace.models.borrowing import Application, Listing
 from marketplace.models.market import Cycle, Market
@@ -91,7 +92,8 @@ class LoanMove(models.Model):
 class Part(models.Model):
     """One lender's fraction of one loan, in steps of ten pounds.
 
-    ``rate`` is what the lender asked (annual effective ppm) and is paid; ``expected_return`` what
+    ``rate`` is what the lender asked (annual effective ppm) and is paid; ``pricing`` is how it came
+    about; ``limit`` the exposure limit per borrower (pence) that counted; ``expected_return`` what
     they were told to expect when they were matched (annual effective ppm, after fee and losses).
     Running totals are pence received so far.
 
@@ -119,6 +121,8 @@ class Part(models.Model):
     )
     size = models.BigIntegerField()
     rate = models.IntegerField()
+    pricing = models.SmallIntegerField(choices=[(p.value, p.name.lower()) for p in Pricing])
+    limit = models.BigIntegerField()
     monthly_rate = models.BigIntegerField()
     expected_return = models.IntegerField()
     principal_received = models.BigIntegerField(db_default=0)
@@ -200,11 +204,20 @@ class Payment(models.Model):
     received_on = models.DateField()
     clears_on = models.DateField()
     distributed_on = models.DateField(null=True)
+    topped_up_on = models.DateField(null=True)
     principal = models.BigIntegerField(db_default=0)
     interest = models.BigIntegerField(db_default=0)
 
     class Meta:
         ordering = ["loan", "number"]
+        indexes = [
+            # What lenders received and was not yet put on offer again: never more than some days'.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(distributed_on__isnull=False, topped_up_on__isnull=True),
+                name="marketplace_pay_to_top_up",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["loan", "number"], name="marketplace_payment_number_in_loan"

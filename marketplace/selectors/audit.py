@@ -245,8 +245,8 @@ _RULES = (
         "Nobody holds more of a borrower than the exposure limit of the offer they lent through",
         "exposure",
         "SELECT 'lender ' || p.lender_id || ' in borrower ' || l.borrower_id,"
-        " sum(p.size - p.principal_received) <= max(o.exposure_limit), 0::bigint,"
-        " greatest(sum(p.size - p.principal_received) - max(o.exposure_limit), 0)::bigint"
+        " sum(p.size - p.principal_received) <= max(p.limit), 0::bigint,"
+        " greatest(sum(p.size - p.principal_received) - max(p.limit), 0)::bigint"
         " FROM marketplace_part AS p JOIN marketplace_loan AS l"
         " ON l.id = p.loan_id JOIN marketplace_offer AS o ON o.id = p.offer_id"
         " WHERE l.state <> 'cancelled' GROUP BY p.lender_id, l.borrower_id",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from itertools import groupby
 
-from django.db import connection
+import numpy as np
 
-from marketplace.core.arrays import PENCE_PER_UNIT
 from marketplace.core.quoting import QuotePart
-from marketplace.core.states import OfferState
 from marketplace.models import Market
-from marketplace.selectors.markets import MarketUnknown, MarketView, find_market, list_markets
+from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets, named_market
+from marketplace.selectors.order_book import OrderBook, load_order_book
 
 
 @dataclass(frozen=True)
@@ -60,32 +60,25 @@ class Depth:
 
 
 class Depths:
-    """The order books of some markets: read when first asked for, in one statement."""
+    """The order books of some markets: read when first asked for, in four statements."""
 
-    def __init__(self, market_ids: Iterable[int]) -> None:
-        self._keys = list(market_ids)
+    def __init__(self, markets: Sequence[MarketView], on: date) -> None:
+        self._markets = markets
+        self._on = on
 
     @cached_property
-    def _by_market(self) -> Mapping[int, Depth]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT r.market_id, r.rate, sum(o.available)::bigint,"
-                " sum(sum(o.available)) OVER (PARTITION BY r.market_id ORDER BY r.rate)::bigint,"
-                " count(*) FROM marketplace_offerrate AS r"
-                " JOIN marketplace_offer AS o ON o.id = r.offer_id"
-                " WHERE r.market_id = ANY (%s) AND o.state = %s AND o.available >= %s"
-                " GROUP BY r.market_id, r.rate ORDER BY r.market_id, r.rate",
-                [self._keys, OfferState.OPEN.value, PENCE_PER_UNIT],
-            )
-            rows = cursor.fetchall()
-        return {
-            market: Depth(tuple(RateLevel(*row[1:]) for row in levels))
-            for market, levels in groupby(rows, key=lambda row: row[0])
-        }
+    def _book(self) -> OrderBook:
+        return load_order_book(self._on, self._markets)
 
     def of(self, market_id: int) -> Depth:
         """One market's order book."""
-        return self._by_market.get(market_id, Depth(()))
+        queue = self._book.queue(market_id)
+        rates, place, offers = np.unique(queue.rate_ppm, return_inverse=True, return_counts=True)
+        money = np.zeros(len(rates), dtype=np.int64)
+        np.add.at(money, place, queue.available)
+        columns = (rates, money, np.cumsum(money), offers)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return Depth(tuple(RateLevel(*row) for row in rows))
 
 
 @dataclass(frozen=True)
@@ -101,26 +94,27 @@ class MarketWithDepth:
         return self.depths.of(self.market.market_id)
 
 
-def markets_with_depth() -> list[MarketWithDepth]:
-    """Every market, by term and band: two statements, and one more for all order books.
+def markets_with_depth(on: date) -> list[MarketWithDepth]:
+    """Every market, by term and band: two statements, and four more for all order books.
 
     Raises:
         risk.core.errors.RiskRefusal: no rate table is approved.
     """
     markets = list_markets()
-    depths = Depths(market.market_id for market in markets)
+    depths = Depths(markets, on)
     return [MarketWithDepth(market, depths) for market in markets]
 
 
-def market_with_depth(band: str, term_months: int) -> MarketWithDepth:
-    """One market: two statements, and one more for its order book.
+def market_with_depth(band: str, term_months: int, on: date) -> MarketWithDepth:
+    """One market: two statements, and four more for its order book.
 
     Raises:
         MarketUnknown: there is none; says which there are.
         risk.core.errors.RiskRefusal: no rate table is approved.
     """
-    market = find_market(band, term_months)
-    return MarketWithDepth(market, Depths([market.market_id]))
+    markets = list_markets()
+    # All of them: what stands here may be implied by a riskier band's rate.
+    return MarketWithDepth(named_market(markets, band, term_months), Depths(markets, on))
 
 
 def market_keys(names: Iterable[tuple[str, int]]) -> list[int]:

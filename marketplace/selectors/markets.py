@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketplace.core.errors import MarketplaceRefusal
@@ -85,13 +86,12 @@ def list_markets(rate_table: RateTableView | None = None) -> list[MarketView]:
     ]
 
 
-def find_market(band: str, term_months: int) -> MarketView:
-    """The market of a band and a term.
+def named_market(markets: Sequence[MarketView], band: str, term_months: int) -> MarketView:
+    """The market of a band and a term among those given.
 
     Raises:
         MarketUnknown: there is none; says which there are.
     """
-    markets = list_markets()
     for market in markets:
         if (market.band, market.term_months) == (band, term_months):
             return market

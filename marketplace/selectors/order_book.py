@@ -1,16 +1,30 @@
-"""The order book as the matching engine reads it: queues, listings, and what is already held."""
+"""The order book as the matching engine reads it: orders, what they name, listings, holdings."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import PENCE_PER_UNIT, IntArray
-from marketplace.core.matching import Held, Listings, Queue
+from marketplace.core.cycle import CycleInput, OpenListings
+from marketplace.core.order_book import Held, Queue
+from marketplace.core.standing import (
+    PPM,
+    Markets,
+    NamedRates,
+    Orders,
+    Pricing,
+    Standing,
+    queue_of,
+    standing,
+)
 from marketplace.core.states import LATE, ListingState, LoanState, OfferState
+from marketplace.selectors.markets import MarketView, list_markets
+from marketplace.selectors.traded import traded_rates
 
 # A loan whose borrower still owes, or whose lenders still hope: it counts as exposure.
 _HELD = tuple(
@@ -28,75 +42,98 @@ _HELD = tuple(
 
 @dataclass(frozen=True)
 class OrderBook:
-    """Every market's queue, by market, rate and time; all arrays have one row an entry.
+    """The queues of all markets as they stand."""
 
-    ``available`` is the offer's whole money: an offer stands in several markets with the same.
+    orders: Orders
+    markets: Markets
+    standing: Standing
+
+    def rows(self, market_id: int) -> IntArray:
+        """The entries of one market in queue order: rows of ``standing``."""
+        [market] = np.flatnonzero(self.markets.market_id == market_id)
+        return self.standing.of(int(market))
+
+    def queue(self, market_id: int) -> Queue:
+        """One market's queue; its ``offer_id`` are rows of ``standing``."""
+        rows = self.rows(market_id)
+        return queue_of(self.standing, rows, self.orders, self.standing.most[rows])
+
+
+def load_order_book(on: date, markets: Sequence[MarketView] | None = None) -> OrderBook:
+    """The queues of all markets on a business date; four statements, or three with the markets.
+
+    Raises:
+        risk.core.errors.RiskRefusal: no rate table is approved.
     """
+    orders, seen = load_orders(), load_markets(list_markets() if markets is None else markets, on)
+    return OrderBook(orders, seen, standing(orders, load_named(orders), seen))
 
-    market: IntArray
-    entry: IntArray
-    offer: IntArray
-    lender: IntArray
-    rate: IntArray
-    limit: IntArray
-    available: IntArray
 
-    def only(self, offers: IntArray) -> OrderBook:
-        """The entries of these offers."""
-        kept = np.isin(self.offer, offers)
-        return OrderBook(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
-
-    def queue(self, market_id: int, taken: dict[int, int] | None = None) -> Queue:
-        """One market's queue; ``taken`` is what other markets took of offers in this cycle."""
-        rows = np.flatnonzero(self.market == market_id)
-        offers = self.offer[rows]
-        available = self.available[rows].copy()
-        if taken:
-            gone = [taken.get(int(offer), 0) for offer in offers]
-            available -= np.array(gone, dtype=np.int64)
-        return Queue(
-            offer_id=offers,
-            lender_id=self.lender[rows],
-            rate_ppm=self.rate[rows],
-            rate_set=self.entry[rows],
-            limit=self.limit[rows],
-            available=available,
+def load_orders() -> Orders:
+    """The open offers with at least £10 left; one statement."""
+    return Orders(
+        *fetch_columns(
+            "SELECT id, lender_id, amount, available, repaid, coalesce(exposure_limit, 0),"
+            " coalesce(exposure_share, 0)::bigint FROM marketplace_offer"
+            " WHERE state = %s AND available >= %s ORDER BY id",
+            [OfferState.OPEN.value, PENCE_PER_UNIT],
+            7,
         )
-
-
-def load_order_book(market_id: int | None = None) -> OrderBook:
-    """The offers with at least £10 left, in every market or in one; one statement."""
-    columns = fetch_columns(
-        "SELECT r.market_id, r.id, r.offer_id, o.lender_id, r.rate::bigint, o.exposure_limit,"
-        " o.available FROM marketplace_offerrate AS r JOIN marketplace_offer AS o"
-        " ON o.id = r.offer_id WHERE o.state = %s AND o.available >= %s"
-        " AND (%s::bigint IS NULL OR r.market_id = %s) ORDER BY r.market_id, r.rate, r.id",
-        [OfferState.OPEN.value, PENCE_PER_UNIT, market_id, market_id],
-        7,
     )
-    return OrderBook(*columns)
 
 
-@dataclass(frozen=True)
-class OpenListings:
-    """Every open listing, in order of arrival."""
+def load_named(orders: Orders) -> NamedRates:
+    """What these offers name; one statement, and one more where pool money has a mix."""
+    offer, market, pricing, rate, margin, floor, share, place = fetch_columns(
+        "SELECT r.offer_id, r.market_id, r.pricing::bigint, coalesce(r.rate, 0)::bigint,"
+        " coalesce(r.margin, 0)::bigint, coalesce(r.floor, 0)::bigint,"
+        " coalesce(r.share, 0)::bigint, r.id FROM marketplace_offerrate AS r"
+        " JOIN marketplace_offer AS o ON o.id = r.offer_id"
+        " WHERE o.state = %s AND o.available >= %s ORDER BY r.id",
+        [OfferState.OPEN.value, PENCE_PER_UNIT],
+        8,
+    )
+    kept = np.isin(offer, orders.offer_id)
+    columns = [c[kept] for c in (offer, market, pricing, rate, margin, floor, share, place)]
+    offer, market, pricing, rate, margin, floor, share, place = columns
+    mixed = (pricing == Pricing.POOL) & (share < PPM)
+    lent = np.zeros_like(offer)
+    lent[mixed] = _lent(offer[mixed], market[mixed])
+    return NamedRates(offer, market, pricing, rate, margin, floor, share, lent, place)
 
-    market: IntArray
-    listing: IntArray
-    borrower: IntArray
-    amount: IntArray
-    highest_rate: IntArray
 
-    def of(self, market_id: int) -> Listings:
-        """One market's listings as the engine wants them."""
-        rows = np.flatnonzero(self.market == market_id)
-        return Listings(
-            listing_id=self.listing[rows],
-            borrower_id=self.borrower[rows],
-            arrived=self.listing[rows],
-            amount=self.amount[rows],
-            highest_rate_ppm=self.highest_rate[rows],
+def _lent(offer: IntArray, market: IntArray) -> IntArray:
+    """Pence of each offer that lie in loans of each market: principal not yet repaid."""
+    if not offer.size:
+        return np.zeros(0, dtype=np.int64)
+    offers, markets, pence = fetch_columns(
+        "SELECT p.offer_id, l.market_id, sum(p.size - p.principal_received)::bigint"
+        " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
+        " WHERE p.offer_id = ANY (%s) AND l.state = ANY (%s) GROUP BY 1, 2",
+        [np.unique(offer).tolist(), list(_HELD)],
+        3,
+    )
+    known = dict(zip(zip(offers.tolist(), markets.tolist(), strict=True), pence, strict=True))
+    pairs = zip(offer.tolist(), market.tolist(), strict=True)
+    return np.array([known.get(pair, 0) for pair in pairs], dtype=np.int64)
+
+
+def load_markets(views: Sequence[MarketView], on: date) -> Markets:
+    """Markets in the order given, with their traded rates; one statement."""
+    traded = traded_rates(on)
+    rows = [
+        (
+            view.market_id,
+            view.term_months,
+            view.position,
+            view.lowest_rate,
+            view.highest_rate,
+            view.guide_rate,
+            traded.get(view.market_id, view.guide_rate),
         )
+        for view in views
+    ]
+    return Markets(*np.array(rows, dtype=np.int64).reshape(-1, 7).T)
 
 
 def load_open_listings() -> OpenListings:
@@ -104,15 +141,16 @@ def load_open_listings() -> OpenListings:
 
     One whose borrower has fallen behind with another loan meanwhile waits.
     """
-    columns = fetch_columns(
-        "SELECT n.market_id, n.id, n.borrower_id, n.amount, n.highest_rate::bigint"
-        " FROM marketplace_listing AS n WHERE n.state = %s AND NOT EXISTS (SELECT FROM"
-        " marketplace_loan AS l WHERE l.borrower_id = n.borrower_id AND l.state = ANY (%s))"
-        " ORDER BY n.id",
-        [ListingState.OPEN.value, list(LATE)],
-        5,
+    return OpenListings(
+        *fetch_columns(
+            "SELECT n.market_id, n.id, n.borrower_id, n.amount, n.highest_rate::bigint"
+            " FROM marketplace_listing AS n WHERE n.state = %s AND NOT EXISTS (SELECT FROM"
+            " marketplace_loan AS l WHERE l.borrower_id = n.borrower_id AND l.state = ANY (%s))"
+            " ORDER BY n.id",
+            [ListingState.OPEN.value, list(LATE)],
+            5,
+        )
     )
-    return OpenListings(*columns)
 
 
 def load_held(borrower_ids: IntArray) -> Held:
@@ -128,11 +166,16 @@ def load_held(borrower_ids: IntArray) -> Held:
     return Held(borrower_id=borrower, lender_id=lender, pence=pence)
 
 
-def digest_of(book: OrderBook, listings: OpenListings, held: Held) -> bytes:
-    """SHA-256 of all that a cycle sees, so that a replay can tell it saw the same."""
-    whole = hashlib.sha256()
-    for part in (book, listings, held):
-        for name in part.__dataclass_fields__:
-            whole.update(np.ascontiguousarray(getattr(part, name), dtype=">i8").tobytes())
-            whole.update(b"|")
-    return whole.digest()
+def load_sight(views: Sequence[MarketView], on: date) -> CycleInput:
+    """All that a cycle sees, markets in the order in which it clears them.
+
+    Call it with the open offers locked: what is read is what stood at the cut-off.
+    """
+    orders, listings = load_orders(), load_open_listings()
+    return CycleInput(
+        orders=orders,
+        named=load_named(orders),
+        markets=load_markets(views, on),
+        listings=listings,
+        held=load_held(listings.borrower_id),
+    )

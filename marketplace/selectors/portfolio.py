@@ -1,17 +1,15 @@
-"""What one lender has: parts of loans, their totals, and the offers placed."""
+"""What one lender has: parts of loans, and their totals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date
-from functools import cached_property
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
 
-from marketplace.core.states import LOST, OfferState
-from marketplace.models import Loan, Offer, OfferRate, Part
+from marketplace.core.states import LOST
+from marketplace.models import Loan, Part
 from marketplace.selectors.loan_views import LoanView, Schedules, loan_view
 from marketplace.selectors.paging import Page, PageWanted, newest_first
 
@@ -133,113 +131,4 @@ def _part_views(parts: list[Part]) -> list[PartView]:
             fee_paid=part.fee_paid,
         )
         for part in parts
-    ]
-
-
-@dataclass(frozen=True)
-class StandingRateView:
-    """A rate at which an offer stands in a market, annual effective ppm.
-
-    ``named_in`` is the band whose rate the lender named: another one where this is implied.
-    """
-
-    band: str
-    term_months: int
-    rate: int
-    named_in: str
-
-
-class OfferRates:
-    """The rates of all offers of one page: read when first asked for, in one statement."""
-
-    def __init__(self, offer_keys: list[int]) -> None:
-        self._keys = offer_keys
-
-    @cached_property
-    def _by_offer(self) -> dict[int, list[StandingRateView]]:
-        found: dict[int, list[StandingRateView]] = {key: [] for key in self._keys}
-        rows = (
-            OfferRate.objects.filter(offer__in=self._keys)
-            .select_related("market", "original_market")
-            .order_by("market__term_months", "market__position")
-        )
-        for row in rows:
-            found[row.offer_id].append(
-                StandingRateView(
-                    band=row.market.band,
-                    term_months=row.market.term_months,
-                    rate=row.rate,
-                    named_in=row.original_market.band,
-                )
-            )
-        return found
-
-    def of(self, offer_key: int) -> tuple[StandingRateView, ...]:
-        """One offer's rates, by term and band."""
-        return tuple(self._by_offer[offer_key])
-
-
-@dataclass(frozen=True)
-class OfferView:
-    """A lender's standing order, in pence. ``key`` stays inside the house."""
-
-    key: int = field(repr=False)
-    public_id: UUID
-    amount: int
-    available: int
-    exposure_limit: int
-    placed_on: date
-    state: OfferState
-    standing: OfferRates = field(repr=False, compare=False)
-
-    @property
-    def rates(self) -> tuple[StandingRateView, ...]:
-        """Where it stands, and at which rates; shared with the page's other offers."""
-        return self.standing.of(self.key)
-
-
-def offers_page(lender_id: int, wanted: PageWanted) -> Page[OfferView]:
-    """A lender's offers, the newest first; the cursor is an offer's public id.
-
-    One statement (two with a cursor), and one more for the rates of the page if asked for.
-
-    Raises:
-        PageRefused, CursorRefused.
-    """
-    offers = Offer.objects.filter(lender_id=lender_id)
-    return newest_first(offers, wanted, anchor=_offer_named, view=_offer_views)
-
-
-def find_offer(lender_id: int, public_id: UUID) -> OfferView | None:
-    """A lender's own offer, or none; one statement."""
-    found = Offer.objects.filter(lender_id=lender_id, public_id=public_id)
-    return next(iter(_offer_views(list(found))), None)
-
-
-def offer_by_key(key: int) -> OfferView:
-    """An offer just placed or changed; one statement."""
-    return _offer_views([Offer.objects.get(pk=key)])[0]
-
-
-def _offer_named(offers: QuerySet[Offer], public_id: str) -> QuerySet[Offer]:
-    try:
-        return offers.filter(public_id=UUID(public_id))
-    except ValueError:
-        return offers.none()
-
-
-def _offer_views(offers: list[Offer]) -> list[OfferView]:
-    standing = OfferRates([offer.pk for offer in offers])
-    return [
-        OfferView(
-            key=offer.pk,
-            public_id=offer.public_id,
-            amount=offer.amount,
-            available=offer.available,
-            exposure_limit=offer.exposure_limit,
-            placed_on=offer.placed_on,
-            state=OfferState(offer.state),
-            standing=standing,
-        )
-        for offer in offers
     ]

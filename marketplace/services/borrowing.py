@@ -206,7 +206,7 @@ def _list(
     markets = {market.market_id: market for market in list_markets()}
     _check_listable(drafts, found, borrower_id)
     _check_market(found.values(), markets)
-    defaults = default_highest_rate([found[key] for key in wanted], markets, house)
+    defaults = default_highest_rate([found[key] for key in wanted], markets, on, house)
     listings = Listing.objects.bulk_create(
         [
             Listing(

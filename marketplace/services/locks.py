@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from django.db import connection
 
 from accounts.services.transactions import require_transaction
-from marketplace.core.arrays import IntArray
-from marketplace.core.states import OfferState
-from marketplace.models import Offer
 
 
 def lock_servicing() -> None:
@@ -21,11 +17,20 @@ def lock_matching() -> None:
     _lock("matching")
 
 
-def lock_open_offers() -> IntArray:
-    """Lock every open offer, in order of id, until the transaction ends; returns their ids."""
+def hold_offers() -> None:
+    """Nobody changes, pauses, cancels or tops up an offer until the transaction ends.
+
+    For the cycle, between what it reads and what it writes. Placing goes on: what is placed after
+    the reading is for the next one.
+    """
+    _lock("offers")
+
+
+def share_offers() -> None:
+    """Wait for a cycle that holds the offers; several may change offers at the same time."""
     require_transaction()
-    offers = Offer.objects.select_for_update().filter(state=OfferState.OPEN).order_by("pk")
-    return np.array(list(offers.values_list("pk", flat=True)), dtype=np.int64)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtext('offers'))")
 
 
 def _lock(name: str) -> None:

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
 from django.db import connection, transaction
+from django.utils import timezone
 
-from accounts.core.chart import LOAN_KINDS, Book, Kind
-from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
-from accounts.selectors.ledger import account_ids
-from accounts.services.bulk import copy_rows
 from accounts.services.idempotency import once
-from accounts.services.opening import open_accounts
-from accounts.services.posting import post
-from marketplace.core.arrays import IntArray
-from marketplace.core.matching import Clearing, Outcome, clear_market
-from marketplace.core.rates import blend, monthly_rate_e12
-from marketplace.core.schedule import level_instalment
+from marketplace.core.clearing import ListingOutcome, Outcome
+from marketplace.core.cycle import CycleInput, CycleResult, run_markets
+from marketplace.core.house import HOUSE, House
 from marketplace.core.states import LATE, ApplicationState, CycleState, ListingState
-from marketplace.models import Application, Cycle, Listing, Loan
+from marketplace.models import Application, Cycle, CycleSight, Listing
 from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets
-from marketplace.selectors.order_book import (
-    digest_of,
-    load_held,
-    load_open_listings,
-    load_order_book,
+from marketplace.selectors.order_book import load_sight
+from marketplace.services.cycle_rows import (
+    store_loans,
+    store_markets,
+    store_parts,
+    take_from_offers,
 )
-from marketplace.services.locks import lock_matching, lock_open_offers
-from risk.core.pricing import to_ppm
-from risk.selectors.assessments import assessments_by_id, expected_returns
+from marketplace.services.locks import hold_offers, lock_matching
 from risk.selectors.rate_tables import RateTableView, current_rate_table
 
 BORROWER_IN_ARREARS = "BORROWER_IN_ARREARS"
+# Changes when the same input may give another result, so that a replay knows.
+ENGINE = 1
 
 
 @dataclass(frozen=True)
@@ -58,13 +52,7 @@ class CycleView:
     waiting: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class _Cleared:
-    market: MarketView
-    clearing: Clearing
-
-
-def run_cycle(*, on: date, actor: str, key: str) -> CycleView:
+def run_cycle(*, on: date, actor: str, key: str, house: House = HOUSE) -> CycleView:
     """Match listings with offers in every market, and write parts, loans and transfers.
 
     Markets are cleared one after another; each cycle begins one market further along, so that
@@ -73,6 +61,7 @@ def run_cycle(*, on: date, actor: str, key: str) -> CycleView:
 
     Raises:
         RiskRefusal: no approved rate table.
+        MarketUnknown: no market is open.
         IdempotencyConflict: the key was used for another day's cycle.
     """
     with transaction.atomic():
@@ -82,51 +71,43 @@ def run_cycle(*, on: date, actor: str, key: str) -> CycleView:
             name="run_cycle",
             key=key,
             content={"on": on},
-            action=lambda: _run(on, actor, key),
+            action=lambda: _run(on, actor, key, house),
         )
     return CycleView(**answer)
 
 
-def _run(on: date, actor: str, key: str) -> dict[str, Any]:
-    # Nobody may change or cancel an offer between what the cycle reads and what it writes: those
-    # that stand now are locked, and what is placed while it runs is for the next one.
-    locked = lock_open_offers()
+def _run(on: date, actor: str, key: str, house: House) -> dict[str, Any]:
+    hold_offers()
     _expire(on)
     held_back = _hold_back()
-    book, listings = load_order_book().only(locked), load_open_listings()
-    held = load_held(listings.borrower)
-    count = Cycle.objects.count()
     table = current_rate_table()
-    markets = list_markets(table)
-    if not markets:
-        raise MarketUnknown("No market is open, so there is nothing to match.")
-    turn = count % len(markets)
-    order = markets[turn:] + markets[:turn]
+    order = _turns(list_markets(table))
+    seen = load_sight(order, on)
     cycle = Cycle.objects.create(
         run_on=on,
         key=key,
         market_order=[market.name for market in order],
-        input_digest=digest_of(book, listings, held),
+        settings={"engine": ENGINE, "rate_table": table.id, "house": asdict(house)},
+        input_digest=seen.digest(),
     )
-    taken: dict[int, int] = {}
-    cleared: list[_Cleared] = []
-    for market in order:
-        clearing = clear_market(
-            book.queue(market.market_id, taken), listings.of(market.market_id), held
-        )
-        offers, places = np.unique(clearing.offer_id, return_inverse=True)
-        sums = np.zeros(len(offers), dtype=np.int64)
-        np.add.at(sums, places, clearing.amount)
-        for offer, amount in zip(offers.tolist(), sums.tolist(), strict=True):
-            taken[offer] = taken.get(offer, 0) + amount
-        cleared.append(_Cleared(market, clearing))
-    outcome = _write(cycle, table, cleared, taken, on, actor)
+    CycleSight.objects.create(cycle=cycle, packed=seen.packed())
+    result = run_markets(seen)
+    outcome = _write(cycle, table, order, seen, result, on, actor)
     if held_back:
         outcome["waiting"][BORROWER_IN_ARREARS] = held_back
     cycle.state = CycleState.DONE
     cycle.outcome = outcome
-    cycle.save(update_fields=["state", "outcome"])
+    cycle.finished_at = timezone.now()
+    cycle.save(update_fields=["state", "outcome", "finished_at"])
     return {"cycle_id": cycle.pk, **outcome}
+
+
+def _turns(markets: Sequence[MarketView]) -> list[MarketView]:
+    """The markets in the order of this cycle: each cycle begins one further along."""
+    if not markets:
+        raise MarketUnknown("No market is open, so there is nothing to match.")
+    turn = Cycle.objects.count() % len(markets)
+    return [*markets[turn:], *markets[:turn]]
 
 
 def _expire(on: date) -> None:
@@ -151,146 +132,31 @@ def _hold_back() -> int:
 def _write(
     cycle: Cycle,
     table: RateTableView,
-    cleared: Sequence[_Cleared],
-    taken: Mapping[int, int],
+    order: Sequence[MarketView],
+    seen: CycleInput,
+    result: CycleResult,
     on: date,
     actor: str,
 ) -> dict[str, Any]:
-    outcomes = [outcome for one in cleared for outcome in one.clearing.outcomes]
-    waiting = [o for o in outcomes if o.outcome is not Outcome.FUNDED]
-    _store_waiting([(o.listing_id, o.outcome.value) for o in waiting])
-    columns = [
-        np.concatenate([getattr(one.clearing, name) for one in cleared])
-        for name in ("listing_id", "offer_id", "lender_id", "rate_ppm", "amount")
-    ]
-    order = np.argsort(columns[0], kind="stable")
-    listing, offer, lender, rate, amount = (column[order] for column in columns)
-    markets = {one.market.market_id: one.market for one in cleared}
-    loans = _store_loans(cycle, table, markets, listing, rate, amount, on)
-    if loans:
-        _take_from_offers(taken)
-        _store_parts(loans, listing, offer, lender, rate, amount)
-        _post_matches(loans, listing, lender, amount, on, actor)
+    waiting = [o for o in result.outcomes if o.outcome is not Outcome.FUNDED]
+    _store_waiting(waiting)
+    store_markets(cycle, order, seen, result)
+    loans = store_loans(cycle, table, order, result, on)
+    if len(loans.loan_id):
+        take_from_offers(seen, result)
+        store_parts(loans, result.parts, on, actor)
     return {
-        "loans": len(loans),
-        "parts": len(amount),
-        "lent": int(amount.sum()),
+        "loans": len(loans.loan_id),
+        "parts": len(result.parts.amount),
+        "lent": int(result.parts.amount.sum()),
         "waiting": dict(Counter(o.outcome.value for o in waiting)),
     }
 
 
-def _store_waiting(waiting: Sequence[tuple[int, str]]) -> None:
+def _store_waiting(waiting: Sequence[ListingOutcome]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE marketplace_listing AS l SET waits_because = n.reason"
             " FROM unnest(%s::bigint[], %s::text[]) AS n (id, reason) WHERE l.id = n.id",
-            [[listing for listing, _ in waiting], [reason for _, reason in waiting]],
+            [[o.listing_id for o in waiting], [o.outcome.value for o in waiting]],
         )
-
-
-def _store_loans(
-    cycle: Cycle,
-    table: RateTableView,
-    markets: Mapping[int, MarketView],
-    listing: IntArray,
-    rate: IntArray,
-    amount: IntArray,
-    on: date,
-) -> list[Loan]:
-    """One loan for each funded listing, in order of listing; opens its ledger accounts."""
-    ids, starts = np.unique(listing, return_index=True)
-    listings = Listing.objects.select_related("application__assessment").in_bulk(ids.tolist())
-    monthly = monthly_rate_e12(rate)
-    ends = np.append(starts, len(listing))[1:]
-    loans: list[Loan] = []
-    for key, start, end in zip(ids.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        entry = listings[key]
-        market = markets[entry.market_id]
-        mixed = blend(amount[start:end], monthly[start:end])
-        loans.append(
-            Loan(
-                application_id=entry.application_id,
-                listing=entry,
-                assessment=entry.application.assessment,
-                borrower_id=entry.borrower_id,
-                market_id=entry.market_id,
-                cycle=cycle,
-                amount=entry.amount,
-                term_months=market.term_months,
-                rate=mixed.annual_ppm,
-                instalment=level_instalment(entry.amount, mixed.monthly_e12, market.term_months),
-                arrangement_fee=market.fee_on(entry.amount),
-                servicing_fee=int(to_ppm(table.losses.servicing_fee)),
-                expected_loss=table.row(market.band, market.term_months).expected_loss_ppm,
-                funded_on=on,
-            )
-        )
-    stored = Loan.objects.bulk_create(loans)
-    Listing.objects.filter(pk__in=ids.tolist()).update(state=ListingState.FUNDED, waits_because="")
-    Application.objects.filter(listing__in=ids.tolist()).update(state=ApplicationState.FUNDED)
-    open_accounts(
-        kinds=LOAN_KINDS, owner_ids=np.array([loan.pk for loan in stored], dtype=np.int64)
-    )
-    return stored
-
-
-def _take_from_offers(taken: Mapping[int, int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE marketplace_offer AS o SET available = o.available - n.amount"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS n (id, amount) WHERE o.id = n.id",
-            [list(taken), list(taken.values())],
-        )
-
-
-def _store_parts(
-    loans: Sequence[Loan],
-    listing: IntArray,
-    offer: IntArray,
-    lender: IntArray,
-    rate: IntArray,
-    amount: IntArray,
-) -> None:
-    _, starts, places = np.unique(listing, return_index=True, return_inverse=True)
-    loan_ids = np.array([loan.pk for loan in loans], dtype=np.int64)
-    views = assessments_by_id(ids=[loan.assessment_id for loan in loans])
-    told = expected_returns(
-        rates_ppm=rate, assessments=[views[loans[place].assessment_id] for place in places]
-    )
-    copy_rows(
-        connection,
-        "marketplace_part",
-        {
-            "loan_id": loan_ids[places],
-            "number": (np.arange(len(listing)) - starts[places] + 1).astype(np.int32),
-            "lender_id": lender,
-            "offer_id": offer,
-            "size": amount,
-            "rate": rate.astype(np.int32),
-            "monthly_rate": monthly_rate_e12(rate),
-            "expected_return": to_ppm(told).astype(np.int32),
-        },
-    )
-
-
-def _post_matches(
-    loans: Sequence[Loan],
-    listing: IntArray,
-    lender: IntArray,
-    amount: IntArray,
-    on: date,
-    actor: str,
-) -> None:
-    _, places = np.unique(listing, return_inverse=True)
-    entries = [
-        EntryDraft(EntryKind.MATCHED, f"match/{loan.pk}", on, actor, f"loan:{loan.pk}")
-        for loan in loans
-    ]
-    leg = Leg(
-        places,
-        debit=account_ids(Kind.ON_OFFER, lender),
-        credit=account_ids(Kind.MATCHED, lender),
-        amount=amount,
-        book=Book.CASH,
-    )
-    post(posting(entries, [leg]))

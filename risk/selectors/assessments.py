@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -74,28 +74,37 @@ def assessments_by_id(*, ids: Collection[int]) -> dict[int, AssessmentView]:
     return {view.id: view for view in _views(Assessment.objects.filter(pk__in=ids))}
 
 
-def expected_returns(*, rates_ppm: IntArray, assessments: Sequence[AssessmentView]) -> FloatArray:
-    """Expected net annual return of each gross rate asked of the assessed loan beside it; no query.
+def expected_returns(*, rates_ppm: IntArray, assessment_ids: IntArray) -> FloatArray:
+    """Expected net annual return of each gross rate asked of the assessed loan beside it.
 
-    Each loan's own frozen PD, with the losses and fee that its rate table assumed.
+    Each loan's own frozen PD, with the losses and fee that its rate table assumed. Two queries,
+    whatever the number of rates.
 
     Args:
         rates_ppm: gross annual effective rates, ppm, shape ``(n,)``.
-        assessments: ``n`` of them.
+        assessment_ids: of the assessments, shape ``(n,)``.
 
     Returns:
         Annual effective returns as shares, shape ``(n,)``.
 
     Raises:
+        NotFound: an assessment that there is not.
         PricingRefused: when lengths differ, or a rate is under the servicing fee.
     """
-    if len(rates_ppm) != len(assessments):
+    if len(rates_ppm) != len(assessment_ids):
         raise PricingRefused("Each rate needs its assessment.", field="rate")
-    gross = from_ppm(rates_ppm)
-    pd12 = from_ppm([view.pd12_ppm for view in assessments])
-    expected = np.zeros(len(assessments))
-    for losses in {view.losses for view in assessments}:
-        own = np.array([view.losses == losses for view in assessments])
+    ids, place = np.unique(assessment_ids, return_inverse=True)
+    rows = Assessment.objects.filter(pk__in=ids.tolist()).order_by("pk")
+    known = list(rows.values_list("pd12_ppm", "rate_table_id"))
+    if len(known) != len(ids):
+        raise NotFound("One of the assessments is not there.", field="assessment")
+    pd12 = from_ppm([pd for pd, _ in known])[place]
+    table = np.array([of for _, of in known], dtype=np.int64)[place]
+    tables = RateTable.objects.in_bulk(np.unique(table).tolist())
+    gross, expected = from_ppm(rates_ppm), np.zeros(len(rates_ppm))
+    for key, found in tables.items():
+        own = table == key
+        losses = house_from_mapping(found.settings).losses
         expected[own] = net_return(gross[own], pd12[own], losses)
     return expected
 

@@ -13,9 +13,9 @@ from accounts.services.posting import NotEnoughMoney
 from marketplace.models import Cycle, Distribution, Instalment, Listing, Loan, Offer, Part, Payment
 from marketplace.selectors.audit import audit
 from marketplace.services.borrowing import ListingDraft, ListingRefused, list_loans
+from marketplace.services.changing_offers import OfferUnknown, cancel_offer
 from marketplace.services.falling_due import fall_due
 from marketplace.services.matching import CycleView, run_cycle
-from marketplace.services.offering import OfferUnknown, cancel_offer
 from marketplace.services.paying_out import LoanUnknown, pay_out
 from marketplace.services.payments import distribute_cleared
 from tests.faults.test_ledger_races import _at_once as at_once

@@ -15,9 +15,10 @@ from tests.marketplace.house import Funded, House, acting_as_owner, paid_out, pa
 from tests.world import ACTOR, CLEARED, FIRST_DUE
 
 _PART = (
-    "INSERT INTO marketplace_part (loan_id, number, lender_id, offer_id, size, rate, monthly_rate,"
-    " expected_return) SELECT loan_id, number + 10, lender_id, offer_id, {size}, rate,"
-    " monthly_rate, expected_return FROM marketplace_part WHERE loan_id = %(loan)s AND number = 1"
+    "INSERT INTO marketplace_part (loan_id, number, lender_id, offer_id, size, rate, pricing,"
+    ' "limit", monthly_rate, expected_return) SELECT loan_id, number + 10, lender_id, offer_id,'
+    ' {size}, rate, pricing, "limit", monthly_rate, expected_return FROM marketplace_part'
+    " WHERE loan_id = %(loan)s AND number = 1"
 )
 _SHARE = (
     "INSERT INTO marketplace_distribution (payment_id, part_id, principal, interest, fee)"
@@ -141,8 +142,10 @@ def test_a_loan_cannot_be_paid_beyond_what_it_is(spread: tuple[Funded, dict[str,
         assert _refused(statement, names) == "23514"
 
 
-def test_an_offer_holds_no_more_than_was_placed(spread: tuple[Funded, dict[str, int]]) -> None:
+def test_an_offer_has_no_less_than_nothing_and_a_limit(
+    spread: tuple[Funded, dict[str, int]],
+) -> None:
     names = spread[1]
-    for column in ("available = amount + 1", "available = -1", "exposure_limit = 0"):
+    for column in ("available = -1", "repaid = available + 1", "exposure_limit = 0"):
         statement = f"UPDATE marketplace_offer SET {column} WHERE lender_id = %(lender)s"
         assert _refused(statement, names) == "23514"

@@ -25,9 +25,9 @@ from marketplace.selectors.collecting import collectable
 from marketplace.services.ageing import age_loans
 from marketplace.services.borrowing import ListingRefused
 from marketplace.services.calendar import bank_holidays
+from marketplace.services.changing_offers import cancel_offer
 from marketplace.services.falling_due import fall_due
 from marketplace.services.matching import run_cycle
-from marketplace.services.offering import cancel_offer
 from marketplace.services.paying_out import pay_out
 from marketplace.services.payments import distribute_cleared
 from tests.marketplace.house import House, borrowers, key, listing, offer, paid_out, pay

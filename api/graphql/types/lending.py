@@ -12,7 +12,8 @@ from graphene import relay
 from api.graphql.access import lender
 from api.graphql.types.loan import Loan
 from api.graphql.wire import Money, OfferStateType, Rate
-from marketplace.selectors.portfolio import OfferView, PartView, portfolio_totals
+from marketplace.selectors.offers import OfferView
+from marketplace.selectors.portfolio import PartView, portfolio_totals
 
 
 class Part(graphene.ObjectType):

@@ -8,6 +8,7 @@ from typing import Any
 
 import graphene
 
+from api.business_date import today
 from api.graphql.access import signed_in
 from api.graphql.refusals import Answer, refusing
 from api.graphql.wire import Money, MoneyInput, Rate, pence
@@ -134,6 +135,7 @@ class QuoteAnswer(Answer, graphene.ObjectType):
             band=band,
             term_months=term_months,
             amount=pence(amount, field="amount"),
+            on=today(),
             borrower_id=member.pk if member.is_borrower else None,
         )
         return cls(quote=_quote(found))

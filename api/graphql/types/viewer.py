@@ -14,6 +14,7 @@ from accounts.models import Member
 from accounts.selectors.banking import DetailsView, current_bank_details
 from accounts.selectors.ledger import Balances as BalancesView
 from accounts.selectors.ledger import member_balances
+from api.business_date import today
 from api.graphql.paging import PageField, connection, wanted
 from api.graphql.types.banking import BankDetails, WithdrawalConnection, withdrawals
 from api.graphql.types.borrowing import ApplicationConnection, ListingConnection
@@ -21,7 +22,7 @@ from api.graphql.types.lending import OfferConnection
 from api.graphql.types.statement import StatementConnection, StatementField, ask
 from api.graphql.wire import MemberRole, Money
 from marketplace.selectors.borrowings import applications_page, listings_page
-from marketplace.selectors.portfolio import offers_page
+from marketplace.selectors.offers import offers_page
 
 
 class Balances(graphene.ObjectType):
@@ -89,7 +90,7 @@ class Viewer(graphene.ObjectType):
         root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
     ) -> Any:
         """The member's own."""
-        return connection(OfferConnection, offers_page(root.pk, wanted(first, after)))
+        return connection(OfferConnection, offers_page(root.pk, wanted(first, after), today()))
 
     @staticmethod
     def resolve_statement(root: Member, info: graphene.ResolveInfo, **wanted: Any) -> Any:

@@ -82,7 +82,7 @@ class Command(BaseCommand):
                     console,
                     times,
                     "Draw the order book",
-                    lambda _: pictures.append(_depth(output)),
+                    lambda _: pictures.append(_depth(demo, output)),
                 )
             self._bar(console, times, title, partial(_carry_out, step, demo))
         self._bar(
@@ -169,10 +169,9 @@ def _empty_external(*, wipe: bool) -> None:
         cursor.execute("CREATE SCHEMA public")
 
 
-def _depth(output: Path) -> Path:
-    return plots.order_book_depth(
-        load_order_book(), list_markets(), output / "order-book-depth.png"
-    )
+def _depth(demo: run.Demo, output: Path) -> Path:
+    book = load_order_book(demo.world.starts_on)
+    return plots.order_book_depth(book, list_markets(), output / "order-book-depth.png")
 
 
 def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:

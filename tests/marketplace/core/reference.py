@@ -9,7 +9,7 @@ from math import ceil, floor
 import numpy as np
 
 from marketplace.core.arrays import IntArray
-from marketplace.core.matching import Queue
+from marketplace.core.order_book import Queue
 
 
 def ints(*values: int) -> IntArray:

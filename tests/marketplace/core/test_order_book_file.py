@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketplace.core.errors import OrderBookRefused
-from marketplace.core.matching import fill
+from marketplace.core.order_book import fill
 from marketplace.core.order_book_file import COLUMNS, OrderBookFile, parse_order_book, queue_of
 
 BANDS, TERMS = ("A*", "A", "B", "C", "D", "E", "Y"), (36, 60)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketplace.core.errors import LoanAmountRefused, NotEnoughOffers, ScheduleRefused
-from marketplace.core.matching import Held, Queue
+from marketplace.core.order_book import Held, Queue
 from marketplace.core.order_book_file import COLUMNS, parse_order_book, queue_of
 from marketplace.core.quoting import LoanQuote, QuotePart, quote_from_queue
 

@@ -142,8 +142,7 @@ FAULTS: dict[str, tuple[list[str], set[str]]] = {
     ),
     "an exposure limit was not kept": (
         [
-            "UPDATE marketplace_offer SET exposure_limit = 1000"
-            f" WHERE id = (SELECT offer_id FROM marketplace_part WHERE id = {_FIRST})"
+            f'UPDATE marketplace_part SET "limit" = 1000 WHERE id = {_FIRST}',
         ],
         {LIMITS},
     ),

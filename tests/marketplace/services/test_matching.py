@@ -10,7 +10,7 @@ from accounts.core.chart import Kind
 from accounts.models import Entry
 from accounts.selectors.ledger import check_book, member_balances, totals_by_kind
 from accounts.services.posting import IdempotencyConflict
-from marketplace.core.matching import Outcome
+from marketplace.core.clearing import Outcome
 from marketplace.core.states import ApplicationState, LoanState
 from marketplace.models import Application, Cycle, Listing, Loan, Offer, Part
 from marketplace.selectors.audit import audit

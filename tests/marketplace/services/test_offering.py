@@ -13,19 +13,19 @@ from accounts.services.posting import IdempotencyConflict, NotEnoughMoney
 from marketplace.core.offers import OfferRefused
 from marketplace.core.states import OfferState
 from marketplace.models import Offer, OfferRate
-from marketplace.services.offering import OfferDraft, OfferUnknown, cancel_offer, place_offers
+from marketplace.selectors.offers import offer_by_key
+from marketplace.services.changing_offers import OfferUnknown, cancel_offer
+from marketplace.services.offering import OfferDraft, place_offers
 from tests.marketplace.house import House, borrowers, cycle, key, listing, offer
 from tests.marketplace.statements import statements
 from tests.world import ACTOR, DAY, enrol_lenders
 
 
-def _standing(house: House, offer_id: int) -> dict[str, tuple[int, str]]:
+def _standing(offer_id: int) -> dict[str, tuple[int, str]]:
     """Rate and original market of each market that an offer stands in."""
-    names = {market.market_id: name for name, market in house.markets.items()}
-    rows = OfferRate.objects.filter(offer=offer_id)
     return {
-        names[row.market_id]: (row.rate, names[row.original_market_id])
-        for row in rows.order_by("market")
+        f"{row.band}/{row.term_months}": (row.rate, f"{row.named_in}/{row.term_months}")
+        for row in offer_by_key(offer_id, DAY).rates
     }
 
 
@@ -102,7 +102,7 @@ def test_more_than_the_cash_is_refused_and_nothing_stays_behind(house: House) ->
 def test_a_riskier_band_implies_the_safer_ones_of_its_term(house: House) -> None:
     [lender] = enrol_lenders([100_000])
     placed = offer(house, lender, 10_000, {"B/36": 80_000})
-    assert _standing(house, placed) == {
+    assert _standing(placed) == {
         "A*/36": (80_000, "B/36"),
         "A/36": (80_000, "B/36"),
         "B/36": (80_000, "B/36"),
@@ -119,7 +119,7 @@ def test_a_named_rate_wins_and_an_implied_one_out_of_bounds_does_not_stand(house
     placed = offer(
         house, lender, 10_000, {"D/36": 120_000, "C/36": 90_000, "A*/36": 60_000, "A/60": 75_000}
     )
-    assert _standing(house, placed) == {
+    assert _standing(placed) == {
         "A*/36": (60_000, "A*/36"),
         "A/36": (90_000, "C/36"),
         "B/36": (90_000, "C/36"),

@@ -176,7 +176,7 @@ def test_expected_returns_use_each_loan_s_own_risk(registered: Registered) -> No
     ]
     expected = expected_returns(
         rates_ppm=np.array([view.guide_rate for view in quoted], dtype=np.int64),
-        assessments=quoted,
+        assessment_ids=np.array([view.id for view in quoted], dtype=np.int64),
     )
     for view, earned in zip(quoted, expected.tolist(), strict=True):
         row = current_rate_table().row(view.band or "", view.term_months)
@@ -184,4 +184,6 @@ def test_expected_returns_use_each_loan_s_own_risk(registered: Registered) -> No
         target = float(from_ppm(row.target_return_ppm))
         assert (earned > target - 1e-6) if safer else (earned < target + 1e-6)
     with pytest.raises(PricingRefused):
-        expected_returns(rates_ppm=np.array([70_000]), assessments=[])
+        expected_returns(rates_ppm=np.array([70_000]), assessment_ids=np.zeros(0, dtype=np.int64))
+    with pytest.raises(NotFound):
+        expected_returns(rates_ppm=np.array([70_000]), assessment_ids=np.array([10**9]))
