@@ -10,6 +10,7 @@ from rich.table import Table
 
 from api.demo.run import Demo
 from marketplace.core.arrays import IntArray
+from marketplace.models import CycleMarket
 from marketplace.selectors.audit import Finding
 from marketplace.selectors.returns import Returns
 from marketplace.selectors.spread import Idle, Spread
@@ -115,6 +116,7 @@ def show_market(console: Console, demo: Demo, spread: Spread, idle: Idle) -> Non
         ("loans funded", f"{cycle.loans} for {pounds(cycle.lent)} in {cycle.parts:,} parts"),
         ("listings that wait", waiting.replace("_", " ")),
         ("shares of payments", f"{demo.shares:,}"),
+        ("repayments on offer again", pounds(demo.topped_up)),
         ("lenders' cash, idle", pounds(idle.cash)),
         ("on offer, idle", pounds(idle.on_offer)),
         ("lent and outstanding", pounds(idle.lent)),
@@ -131,6 +133,38 @@ def show_market(console: Console, demo: Demo, spread: Spread, idle: Idle) -> Non
     ):
         shown.add_row(name, *_quantiles(values, write))
     console.print(shown)
+
+
+def show_cycle(console: Console, markets: Sequence[CycleMarket]) -> None:
+    """What the cycle did in each market; a loan's blend lies so many basis points off the mean."""
+    table = _table(
+        "The cycle, market by market",
+        "market",
+        "listings",
+        "loans",
+        "lent",
+        "parts",
+        "on offer",
+        "traded rate",
+        "lowest asked",
+        "last taken",
+        "blend",
+        "blends apart, bp",
+    )
+    for row in markets:
+        table.add_row(
+            str(row.market),
+            f"{row.listings:,}",
+            f"{row.loans:,}",
+            pounds(row.lent),
+            f"{row.parts:,}",
+            pounds(row.on_offer),
+            percent(row.traded_rate),
+            *("" if ppm is None else percent(ppm) for ppm in (row.best_rate, row.marginal_rate)),
+            "" if row.blend_rate is None else percent(row.blend_rate),
+            "" if row.blend_rate is None else f"{row.deviation / 100_000:.2f}",
+        )
+    console.print(table)
 
 
 def _quantiles(values: IntArray, write: Callable[[float], str]) -> list[str]:

@@ -50,6 +50,7 @@ from marketplace.services.matching import CycleView, run_cycle
 from marketplace.services.offering import place_offers
 from marketplace.services.paying_out import pay_out
 from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
+from marketplace.services.topping_up import top_up_offers
 from risk.core.reading import read_table
 from risk.core.spec import spec_from_toml
 from risk.models import DataSet, ModelVersion
@@ -87,6 +88,7 @@ class Demo:
     conduct: dict[int, Conduct] = field(default_factory=dict)
     cycle: CycleView | None = None
     shares: int = 0
+    topped_up: int = 0
     last_day: date | None = None
 
     def rng(self, step: int) -> np.random.Generator:
@@ -250,6 +252,7 @@ def service(demo: Demo, progress: Progress) -> None:
         cleared = add_business_days(day, HOUSE.clearing_days, closed)
         demo.shares += distribute_cleared(on=cleared, actor=ACTOR)
         age_loans(on=cleared)
+        demo.topped_up += top_up_offers(on=cleared, actor=ACTOR).pence
         demo.last_day = cleared
         progress(number, world.months)
 

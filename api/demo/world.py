@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from marketplace.core.house import HOUSE
+from marketplace.core.offers import Peg
+from marketplace.core.rates import PPM
 from marketplace.selectors.markets import MarketView
 from marketplace.services.borrowing import ApplicationDraft
-from marketplace.services.offering import OfferDraft
+from marketplace.services.offering import Draft, OfferDraft, PoolDraft
 from risk.selectors.past_applications import HoldoutRow
 
 
@@ -50,14 +52,16 @@ def offers(
     paid_in: npt.NDArray[np.int64],
     markets: Sequence[MarketView],
     rng: np.random.Generator,
-) -> list[OfferDraft]:
+) -> list[Draft]:
     """Each lender's offer: most of the money, bands up to a personal appetite, a personal rate.
 
     The rate asked lies around the guide rate, some less and some more, in steps of .1 %, within
-    the bounds that the market accepts. Exposure limits are mostly £10 to £50 per borrower.
+    the bounds that the market accepts. Exposure limits are mostly £10 to £50 per borrower. One in
+    six leaves the rate to the pool, one in ten follows the traded rate; most put repayments on
+    offer again.
     """
     bands = max(market.position for market in markets)
-    drafts: list[OfferDraft] = []
+    drafts: list[Draft] = []
     for lender, pence in zip(lender_ids, paid_in.tolist(), strict=True):
         appetite = bands - int(rng.choice(4, p=[0.65, 0.2, 0.1, 0.05]))
         caution = 1 + int(rng.random() < 0.4)
@@ -69,8 +73,24 @@ def offers(
             if market.term_months in terms and caution <= market.position <= appetite
         }
         amount = int(pence * rng.uniform(0.85, 1.0)) // HOUSE.step * HOUSE.step
-        drafts.append(OfferDraft(lender, amount, _limit(amount, rng), rates))
+        limit, tops_up = _limit(amount, rng), bool(rng.random() < 0.7)
+        style = rng.random()
+        if style < 1 / 6:
+            share = -(-limit * PPM // amount)
+            drafts.append(PoolDraft(lender, amount, share, dict.fromkeys(rates, PPM), tops_up))
+        else:
+            asked = _pegs(rates, markets) if style > 0.9 else rates
+            drafts.append(OfferDraft(lender, amount, limit, asked, tops_up))
     return drafts
+
+
+def _pegs(rates: Mapping[int, int], markets: Sequence[MarketView]) -> dict[int, int | Peg]:
+    """The same appetite as pegs: as far from the traded rate, and never much below it."""
+    guides = {market.market_id: market.guide_rate for market in markets}
+    return {
+        market: Peg(margin=rate - guides[market], floor=rate - 2_000)
+        for market, rate in rates.items()
+    }
 
 
 def _limit(amount: int, rng: np.random.Generator) -> int:

@@ -27,6 +27,7 @@ from api.demo import plots, report, run
 from api.management.commands.audit import require_all
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.selectors.audit import Finding, audit
+from marketplace.selectors.cycles import last_cycle
 from marketplace.selectors.loan_book import loan_book_csv
 from marketplace.selectors.markets import list_markets
 from marketplace.selectors.order_book import load_order_book
@@ -182,6 +183,7 @@ def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:
     report.show_model(console, training)
     report.show_rates(console, current_rate_table())
     report.show_market(console, demo, spread(), idle())
+    report.show_cycle(console, last_cycle())
     by_band, names = returns_by_band(demo.last_day), band_names()
     report.show_returns(console, by_band, names, loans_by_state())
     book = output / f"loan-book-{demo.last_day}.csv"
