@@ -4,7 +4,8 @@ All listings are funded whole, at the least total interest, with every loan's bl
 £10 steps allow. In order:
 
 1. :mod:`~marketplace.core.allocation_units`: how much each entry gives, which alone fixes the cost.
-2. :mod:`~marketplace.core.allocation_spread`: to whom, as a fair mix.
+2. :mod:`~marketplace.core.allocation_blocks`: tight markets fall apart into smaller ones;
+   :mod:`~marketplace.core.allocation_spread`: to whom, as a fair mix.
 3. :mod:`~marketplace.core.allocation_mending`: what a lender already has in a borrower voids the
    closed form of step 1, so units standing where they may not are moved by augmenting chains.
 
@@ -16,14 +17,13 @@ Source: the house design, "The market".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from marketplace.core.allocation_blocks import Path, spread
 from marketplace.core.allocation_mending import DemandsUnmet, mend
 from marketplace.core.allocation_parts import Parts, Rules
-from marketplace.core.allocation_spread import fair, level, widest
 from marketplace.core.allocation_units import (
     Entries,
     Pieces,
@@ -37,14 +37,6 @@ from marketplace.core.errors import ShapeRefused
 __all__ = ["Allocation", "DemandsUnmet", "Path", "allocate", "allocate_entries"]
 
 LARGEST_TOTAL = 2**31 - 1  # units that one market may ask for: products of two stay below 2**62
-_MOST_MENDED = 5_000  # units out of place, beyond which the fair mix is given up
-
-
-class Path(StrEnum):
-    """How the units were spread."""
-
-    FAIR = "fair"
-    LEVEL = "level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,30 +201,10 @@ def _spread(entries: Entries, given: IntArray, demands: IntArray) -> tuple[Parts
     if not entries.is_plain:
         order = order[np.argsort(mean[order], kind="stable")]
     chosen = Pieces(pieces.lender[order], pieces.limit[order], pieces.units[order])
-    limits = widest(chosen, demands)
-    parts, path = fair(chosen.units, limits, mean[order], demands), Path.FAIR
-    wrong = 0 if parts is None else _out_of_place(parts, chosen.units, limits, demands)
-    if parts is None or wrong > _MOST_MENDED:
-        parts, path = level(chosen.units, limits, demands), Path.LEVEL
-    elif wrong:
-        rules = Rules(np.arange(order.shape[0]), chosen.units, limits, demands, {})
-        parts = mend(parts, rules, is_fixed=True)
+    parts, path = spread(chosen.units, chosen.limit, mean[order], demands)
     if entries.is_plain:
         return Parts(order[parts.row], parts.listing, parts.units), path
     return _to_entries(entries, given, chosen.lender, parts, demands.shape[0]), path
-
-
-def _out_of_place(parts: Parts, units: IntArray, limits: IntArray, demands: IntArray) -> int:
-    """Return how many units stand above limits or are missing somewhere.
-
-    A row that gives more than its units can't be mended: it counts as too many.
-    """
-    above = int(np.maximum(parts.units - limits[parts.row], 0).sum())
-    sums = np.bincount(parts.listing, parts.units, demands.shape[0]).astype(np.int64)
-    rows = np.bincount(parts.row, parts.units, units.shape[0]).astype(np.int64)
-    if (rows > units).any():
-        return _MOST_MENDED + 1
-    return above + int(np.abs(sums - demands).sum())
 
 
 def _to_entries(

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from marketplace.core import allocation, allocation_spread
+from marketplace.core import allocation_blocks, allocation_spread
 from marketplace.core.allocation import (
     Allocation,
     DemandsUnmet,
@@ -226,6 +226,7 @@ def test_the_fallback_costs_the_same_and_is_less_fair(monkeypatch: pytest.Monkey
     market = _market(5, 2)
     fair = allocate_entries(lenders=np.arange(1_000), **market)
     monkeypatch.setattr(allocation_spread, "_MOST_SHARES", -1)
+    monkeypatch.setattr(allocation_blocks, "_DENSE_CELLS", 0)
     level = allocate_entries(lenders=np.arange(1_000), **market)
     assert (fair.path, level.path) == (Path.FAIR, Path.LEVEL)
     assert (_check(market, fair) == _check(market, level)).all()
@@ -236,7 +237,8 @@ def test_the_fallback_takes_over_when_too_much_is_out_of_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     market = _market(5, 1)
-    monkeypatch.setattr(allocation, "_MOST_MENDED", -1)
+    monkeypatch.setattr(allocation_blocks, "_MOST_MENDED", -1)
+    monkeypatch.setattr(allocation_blocks, "_DENSE_CELLS", 0)
     found = allocate_entries(lenders=np.arange(1_000), **market)
     assert found.path is Path.LEVEL
     _check(market, found)
@@ -298,8 +300,8 @@ def test_rich_lenders_keep_within_their_budgets(limit: int) -> None:
     market["budgets"] = market["budgets"] * 20
     found = allocate_entries(lenders=np.arange(1_000), **market)
     given = _check(market, found)
-    # Plainly: one after the other, each gives what Gale and Ryser's condition still allows. Limits
-    # and demands are such that what is at most needed of a limit is the largest demand.
+    # Plainly: one after the other, each gives what Gale and Ryser's condition still allows. A limit
+    # beyond the largest demand is as good as that demand.
     demands, numbers = np.sort(market["demands"]), np.arange(101)
     step = min(limit, int(demands[-1]))
     slack = np.array([demands[: 100 - k].sum() for k in numbers])
