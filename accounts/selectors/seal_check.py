@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.db import connection
@@ -71,33 +71,52 @@ def check_seals(progress: Callable[[int, int], None] = lambda _done, _all: None)
     Args:
         progress: told after each block how many entries are derived, of how many.
     """
-    seals = _column("SELECT last_number FROM accounts_seal ORDER BY last_number")
-    last = seals[-1] if seals else 0
+    seals = _transfers_by_seal()
+    last = max(seals, default=0)
+    first_bad, miscounted = _derive(last, seals, progress)
     return SealCheck(
         last_number=last,
-        first_bad=_first_bad(last, progress),
-        bad_seals=tuple(_bad_seals(last)),
+        first_bad=first_bad,
+        bad_seals=tuple(sorted({*_bad_seals(last), *miscounted})[:_NAMED]),
         unsealed=tuple(_passed_over(last)),
         wrong_accounts=tuple(_column(_WRONG_BALANCES, last, last, _NAMED)),
     )
 
 
-def _first_bad(last: int, progress: Callable[[int, int], None]) -> int | None:
-    """The first number up to ``last`` that is missing, or whose entry isn't what was sealed."""
-    number, end = 0, START
+def _derive(
+    last: int, seals: Mapping[int, int], progress: Callable[[int, int], None]
+) -> tuple[int | None, list[int]]:
+    """The first number up to ``last`` that is missing, or whose entry isn't what was sealed.
+
+    And the seals up to there that count other transfers than their entries have.
+    """
+    number, end, transfers = 0, START, 0
+    miscounted: list[int] = []
     try:
         for block in sealed_blocks(1, last):
             for entry, sealed in block.entries:
                 number = entry.number
                 end = chain(end, canonical(entry))
                 if end != sealed:
-                    return number
+                    return number, miscounted
+                transfers += len(entry.transfers)
+                if number in seals:
+                    if seals[number] != transfers:
+                        miscounted.append(number)
+                    transfers = 0
             progress(number, last)
     except JournalGap as gap:
-        return gap.number
+        return gap.number, miscounted
     except JournalMalformed:
-        return number
-    return None
+        return number, miscounted
+    return None, miscounted
+
+
+def _transfers_by_seal() -> dict[int, int]:
+    """How many transfers each seal says that its entries have, by its last number."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT last_number, transfers FROM accounts_seal")
+        return dict(cursor.fetchall())
 
 
 def _bad_seals(last: int) -> list[int]:

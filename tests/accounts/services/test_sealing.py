@@ -375,6 +375,15 @@ class TestAlteredBooks:
         assert check.unsealed == (Entry.objects.get(key="forged").pk,)
 
     @pytest.mark.usefixtures("sealed")
+    def test_a_seal_counts_the_transfers_of_its_entries(self) -> None:
+        with altered() as cursor:
+            cursor.execute(
+                "UPDATE accounts_seal SET transfers = transfers + 1 WHERE last_number = 6"
+            )
+        check = check_seals()
+        assert (check.first_bad, check.bad_seals) == (None, (6,))
+
+    @pytest.mark.usefixtures("sealed")
     def test_a_day_without_its_balance(self) -> None:
         with altered() as cursor:
             cursor.execute("DELETE FROM accounts_daybalance WHERE effective_on = '2016-04-03'")
