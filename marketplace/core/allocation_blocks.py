@@ -15,7 +15,6 @@ are off are mended by the shortest chains through a matrix of listings.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from itertools import pairwise
@@ -28,11 +27,11 @@ from marketplace.core.allocation_shares import Classes, FloatArray, fit, shares_
 from marketplace.core.allocation_spread import _walk as walk
 from marketplace.core.allocation_spread import fair, level, widest
 from marketplace.core.allocation_units import Pieces, crowding, room
-from marketplace.core.arrays import BoolArray, IntArray
+from marketplace.core.arrays import IntArray
 
 _MOST_MENDED = 5_000  # units out of place, beyond which the fair mix is given up
 _FEW = 64  # units out of place, up to which chains mend them at once
-_DENSE_CELLS, _DENSE_LISTINGS = 200_000, 100
+_DENSE_CELLS, _DENSE_LISTINGS = 4_000_000, 1_000
 
 _Found = list[tuple[IntArray, IntArray, IntArray]]
 
@@ -187,7 +186,8 @@ def _within_limits(given: IntArray, limits: IntArray, units: IntArray) -> IntArr
 class _Columns:
     """Mends the sums of columns of a full matrix, in place; sums of rows stay as they are.
 
-    ``links[a, b]`` counts the rows that can move a unit from listing ``a`` to listing ``b``.
+    ``links[a, b]`` counts the rows that can move a unit from listing ``a`` to listing ``b``: those
+    that have one there, and room here. It is kept up to date by whole rows and columns.
     """
 
     def __init__(
@@ -195,7 +195,8 @@ class _Columns:
     ) -> None:
         self._given, self._aims, self._limits = given, aims, limits
         self._over = given.sum(axis=0) - demands
-        self._links = (given > 0).astype(np.float64).T @ (given < limits[:, None])
+        self._has, self._has_room = given > 0, given < limits[:, None]
+        self._links = self._has.astype(np.float32).T @ self._has_room.astype(np.float32)
 
     def mend(self) -> None:
         """Move units until every column has its demand.
@@ -205,42 +206,46 @@ class _Columns:
         hold less).
         """
         while (self._over > 0).any():
-            start = int(np.argmax(self._over))
-            path = self._path(start)
+            path = self._path()
             for before, after in pairwise(path):
                 self._move(before, after)
-            self._over[start] -= 1
+            self._over[path[0]] -= 1
             self._over[path[-1]] += 1
 
-    def _path(self, start: int) -> list[int]:
-        """The shortest chain of listings from one over its demand to one under it."""
-        origin = {start: start}
-        queue = deque([start])
-        while queue:
-            listing = queue.popleft()
-            if self._over[listing] < 0:
-                path = [listing]
-                while path[-1] != start:
-                    path.append(origin[path[-1]])
-                return path[::-1]
-            reached = np.flatnonzero(self._links[listing] > 0)
-            for other in reached[np.argsort(self._over[reached], kind="stable")].tolist():
-                if other not in origin:
-                    origin[other] = listing
-                    queue.append(other)
-        raise AssertionError("units that can be routed have a chain")
+    def _path(self) -> list[int]:
+        """A shortest chain of listings from one over its demand to one under it."""
+        layers = [np.flatnonzero(self._over > 0)]
+        unseen = self._over <= 0
+        under = np.zeros(0, dtype=np.int64)
+        while not under.size:
+            reached = (self._links[layers[-1]] > 0).any(axis=0) & unseen
+            layers.append(np.flatnonzero(reached))
+            if not layers[-1].size:
+                raise AssertionError("units that can be routed have a chain")
+            unseen &= ~reached
+            under = layers[-1][self._over[layers[-1]] < 0]
+        path = [int(under[np.argmin(self._over[under])])]
+        for layer in layers[-2::-1]:
+            path.append(int(layer[np.argmax(self._links[layer, path[-1]])]))
+        return path[::-1]
 
     def _move(self, before: int, after: int) -> None:
         """Move a unit of the row that it suits best: whose aims it comes nearest to."""
         given, aims = self._given, self._aims
-        can: BoolArray = (given[:, before] > 0) & (given[:, after] < self._limits)
-        wish = (aims[:, after] - given[:, after]) - (aims[:, before] - given[:, before])
-        row = int(np.argmax(np.where(can, wish, -np.inf)))
-        self._count(row, -1)
-        given[row, before] -= 1
-        given[row, after] += 1
-        self._count(row, 1)
+        can = np.flatnonzero(self._has[:, before] & self._has_room[:, after])
+        wish = (aims[can, after] - given[can, after]) - (aims[can, before] - given[can, before])
+        row = int(can[np.argmax(wish)])
+        self._add(row, before, -1)
+        self._add(row, after, 1)
 
-    def _count(self, row: int, sign: int) -> None:
-        has, has_room = self._given[row] > 0, self._given[row] < self._limits[row]
-        self._links += sign * np.outer(has, has_room)
+    def _add(self, row: int, listing: int, units: int) -> None:
+        now = int(self._given[row, listing]) + units
+        self._given[row, listing] = now
+        has, has_room = self._has[row], self._has_room[row]
+        if (now > 0) != has[listing]:
+            has[listing] = now > 0
+            self._links[listing] += has_room if now > 0 else -1.0 * has_room
+        is_open = now < self._limits[row]
+        if is_open != has_room[listing]:
+            has_room[listing] = is_open
+            self._links[:, listing] += has if is_open else -1.0 * has
