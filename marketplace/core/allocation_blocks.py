@@ -154,7 +154,7 @@ def _out_of_place(parts: Parts, units: IntArray, limits: IntArray, demands: IntA
 def _dense(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Parts:
     """Spread few pieces over few listings through a full matrix."""
     mean = float((units * rates).sum()) / float(units.sum())
-    apart = rates - mean
+    apart: FloatArray = rates.astype(np.float64) - mean
     distance: FloatArray = apart / max(float(np.abs(apart).max()), 1.0)
     pieces = np.arange(units.shape[0])
     wide, most = units.astype(np.float64), limits.astype(np.float64)
