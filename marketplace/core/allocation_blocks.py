@@ -26,7 +26,7 @@ from marketplace.core.allocation_parts import Parts, Rules
 from marketplace.core.allocation_shares import Classes, FloatArray, fit, shares_of
 from marketplace.core.allocation_spread import _walk as walk
 from marketplace.core.allocation_spread import fair, level, widest
-from marketplace.core.allocation_units import Pieces, crowding, room
+from marketplace.core.allocation_units import Pieces, can_be_routed, crowding, room
 from marketplace.core.arrays import IntArray
 
 _MOST_MENDED = 5_000  # units out of place, beyond which the fair mix is given up
@@ -83,8 +83,8 @@ def spread(
         return parts
 
     def widened(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Parts:
-        pieces = Pieces(np.zeros_like(units), limits, units)
-        return _by_blocks(units, widest(pieces, demands), rates, demands, whole)
+        narrow = _narrow(units, limits, demands)
+        return _by_blocks(units, narrow, rates, demands, whole)
 
     return _by_blocks(units, limits, rates, demands, widened), done.path
 
@@ -119,6 +119,24 @@ def _by_blocks(
             inner = solve(share[rest], limits[rest], rates[rest], need[open_to])
             done.add(rest[inner.row], columns[open_to][inner.listing], inner.units)
     return done.parts(listings)
+
+
+def _narrow(units: IntArray, limits: IntArray, demands: IntArray) -> IntArray:
+    """Limits with which the pieces reach many listings, and which can still be routed.
+
+    First a unit a listing for every piece with no more units than there are listings, and as
+    little more for the larger ones as can be routed; where that can't be, one reach for all.
+    """
+    listings = demands.shape[0]
+    large = units > listings
+    pieces, even = np.zeros_like(units), 1
+    while True:
+        narrow = np.where(large, np.minimum(limits, -(-units * even // listings)), 1)
+        if can_be_routed(Pieces(pieces, narrow, units), demands):
+            return narrow
+        if (narrow >= limits)[large].all():
+            return widest(Pieces(pieces, limits, units), demands)
+        even *= 2
 
 
 def _whole(

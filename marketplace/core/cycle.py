@@ -28,6 +28,9 @@ from marketplace.core.standing import (
     standing,
 )
 
+# Changes when the same input may give another result, so that a replay knows.
+ENGINE = 1
+
 
 @dataclass(frozen=True, slots=True)
 class OpenListings:
@@ -206,14 +209,19 @@ def run_markets(seen: CycleInput) -> CycleResult:
 def _left(
     queues: Standing, rows: IntArray, orders: Orders, taken: IntArray, repaid_taken: IntArray
 ) -> IntArray:
-    """Pence that each entry of a market may still give, after the markets before it; ``[E]``."""
-    order, tier = queues.order[rows], queues.tier[rows]
+    """Pence that each entry of a market may still give, after the markets before it; ``[E]``.
+
+    Repaid money fills the mix first: what an earlier market took of it leaves room for new money.
+    """
+    order, tier, room = queues.order[rows], queues.tier[rows], queues.room[rows]
     repaid = (orders.repaid - repaid_taken)[order]
     whole = (orders.available - taken)[order]
-    still = np.select(
-        [tier == Tier.POOL_REPAID, tier == Tier.POOL_NEW], [repaid, whole - repaid], whole
+    first = np.minimum(repaid, room)
+    left: IntArray = np.select(
+        [tier == Tier.POOL_REPAID, tier == Tier.POOL_NEW],
+        [first, np.minimum(whole - repaid, room - first)],
+        whole,
     )
-    left: IntArray = np.minimum(queues.most[rows], still)
     return left
 
 

@@ -75,7 +75,7 @@ def check_rates(asked: Mapping[int, int | Peg], markets: Sequence[MarketBounds])
         raise OfferRefused("An offer names a rate in at least one market.", field="rates")
     known = {market.market_id: market for market in markets}
     for market_id, rate in asked.items():
-        market = _known(market_id, known)
+        market = _known(market_id, known, "rates")
         lowest, highest = market.lowest, market.highest
         bounds = f"{lowest / 10_000:.2f} % and {highest / 10_000:.2f} %"
         if not isinstance(rate, Peg):
@@ -119,7 +119,7 @@ def check_pool(
         )
     known = {market.market_id: market for market in markets}
     for market_id, share in mix.items():
-        market = _known(market_id, known)
+        market = _known(market_id, known, "mix")
         if not 0 < share <= PPM:
             raise OfferRefused(
                 f"The share in {market.name} is more than nothing and at most 100 %.", field="mix"
@@ -132,15 +132,15 @@ def check_pool(
         )
 
 
-def _known(market_id: int, known: Mapping[int, MarketBounds]) -> MarketBounds:
+def _known(market_id: int, known: Mapping[int, MarketBounds], field: str) -> MarketBounds:
     if market_id not in known:
-        raise OfferRefused("There is no such market.", field="rates")
+        raise OfferRefused("There is no such market.", field=field)
     return known[market_id]
 
 
 def _check_step(field: str, value: int, step: int) -> None:
     pounds = step // 100
-    if value < step or value % step:
+    if type(value) is not int or value < step or value % step:
         raise OfferRefused(
             f"An offer's {field.replace('_', ' ')} is a multiple of £{pounds}, from £{pounds} up.",
             field=field,

@@ -44,6 +44,8 @@ _NUMBER = re.compile(r"(\d{0,4})(?:\.(\d{0,12}))?", re.ASCII)
 _SIGNED = re.compile(r"-\s?£?[\d.,]+%?|£-[\d.,]+", re.ASCII)
 _DAY_FIRST = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What spreadsheets take for a formula at the start of a cell, and what says that it is none.
+_FORMULA, _GUARD = ("=", "+", "-", "@"), "'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class BookRow:
         member: the member's name, or ``None`` where it is masked or empty.
         market: the band; original_market: the band that the offer names (riskier when implied).
         term: months.
-        offer_name: as written.
+        offer_name: as written, without what guards it against spreadsheets.
         offered_at: when the offer was made (taken as UTC where the file doesn't say).
         rate_ppm: annual effective, ppm.
         max_exposure, available: pence, multiples of £10.
@@ -154,6 +156,16 @@ def queue_of(book: OrderBookFile, *, band: str, term: int) -> Queue:
     )
 
 
+def guarded(text: str) -> str:
+    """Return a name so that no spreadsheet runs it as a formula; reading gives it back."""
+    return _GUARD + text if text.lstrip(_GUARD).startswith(_FORMULA) else text
+
+
+def _unguarded(text: str) -> str:
+    is_guarded = text.startswith(_GUARD) and text.lstrip(_GUARD).startswith(_FORMULA)
+    return text[1:] if is_guarded else text
+
+
 def _queue_key(row: BookRow) -> tuple[object, ...]:
     return (
         *(row.rate_ppm, (row.offered_at - _EPOCH) // timedelta(microseconds=1)),
@@ -228,10 +240,10 @@ class _Cells:
         market = self._band(MARKET, bands)
         return BookRow(
             row=self.row,
-            member=self.cells[MEMBER] if self.cells[MEMBER].strip("*") else None,
+            member=_unguarded(self.cells[MEMBER]) if self.cells[MEMBER].strip("*") else None,
             market=market,
             term=self._term(terms),
-            offer_name=self.cells[NAME],
+            offer_name=_unguarded(self.cells[NAME]),
             offered_at=self._date(),
             original_market=self._band(ORIGINAL, bands) if self.cells[ORIGINAL] else market,
             rate_ppm=self._rate_ppm(),

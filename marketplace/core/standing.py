@@ -87,7 +87,7 @@ class NamedRates:
         rate: ``[R]``, ppm, of own rates.
         margin: ``[R]``, ppm over the traded rate (or under it), of pegs.
         floor: ``[R]``, ppm, of pegs.
-        share: ``[R]``, ppm of the offer's amount that may lie in this market, of pool money.
+        share: ``[R]``, ppm of the offer's money that may lie in this market, of pool money.
         lent: ``[R]``, pence of pool money that lie there.
         place: ``[R]``, when the rate was set; distinct.
     """
@@ -134,7 +134,11 @@ class Standing:
         rate: ``[E]``, ppm.
         pricing: ``[E]``, :class:`Pricing`.
         tier: ``[E]``, :class:`Tier`.
-        most: ``[E]``, pence that this entry may give in its market at most.
+        room: ``[E]``, pence that the offer's mix leaves it in this market, repaid and new money
+            together; without bound where it has no mix.
+        most: ``[E]``, pence that this entry may give in its market, before any market is cleared;
+            nothing where repaid money fills the mix. New money stands behind it all the same: an
+            earlier market may take the repaid money first.
     """
 
     market: IntArray
@@ -143,6 +147,7 @@ class Standing:
     rate: IntArray
     pricing: IntArray
     tier: IntArray
+    room: IntArray
     most: IntArray
 
     def of(self, market: int) -> IntArray:
@@ -168,6 +173,7 @@ def standing(orders: Orders, named: NamedRates, markets: Markets) -> Standing:
         rate=entries.rate[queue],
         pricing=entries.pricing[queue],
         tier=entries.tier[queue],
+        room=entries.room[queue],
         most=entries.most[queue],
     )
 
@@ -202,6 +208,7 @@ class _Entries:
     rate: IntArray
     pricing: IntArray
     tier: IntArray
+    room: IntArray
     most: IntArray
     place: IntArray
 
@@ -224,6 +231,11 @@ def _asked(orders: Orders, named: NamedRates, markets: Markets) -> _Entries:
     order = _row_of(named.offer_id, orders.offer_id)
     market = _row_of(named.market_id, markets.market_id)
     known = np.flatnonzero((order >= 0) & (market >= 0))
+    # Interest that was put on offer again is in the mix too, so that it has somewhere to go.
+    lies_out = np.zeros(len(orders.offer_id), dtype=np.int64)
+    there = order >= 0
+    np.add.at(lies_out, order[there], named.lent[there])
+    whole = np.maximum(orders.amount, orders.available + lies_out)
     order, market, pricing = order[known], market[known], named.pricing[known]
     pegged = np.clip(
         markets.traded[market] + named.margin[known],
@@ -235,7 +247,7 @@ def _asked(orders: Orders, named: NamedRates, markets: Markets) -> _Entries:
         [named.rate[known], np.maximum(named.floor[known], pegged)],
         markets.guide[market],
     )
-    in_mix = orders.amount[order] * named.share[known] // PPM - named.lent[known]
+    in_mix = whole[order] * named.share[known] // PPM - named.lent[known]
     return _Entries(
         market=market,
         order=order,
@@ -243,7 +255,8 @@ def _asked(orders: Orders, named: NamedRates, markets: Markets) -> _Entries:
         rate=rate,
         pricing=pricing,
         tier=np.full(len(known), Tier.ASKED, dtype=np.int64),
-        most=np.where(pricing == Pricing.POOL, np.maximum(in_mix, 0), _UNBOUNDED),
+        room=np.where(pricing == Pricing.POOL, np.maximum(in_mix, 0), _UNBOUNDED),
+        most=np.zeros(len(known), dtype=np.int64),
         place=named.place[known],
     )
 
@@ -285,19 +298,22 @@ def _with_money(orders: Orders, entries: _Entries) -> _Entries:
     """Those that can give a step; pool money is two entries, what was repaid and what is new."""
     pool = entries.pricing == Pricing.POOL
     own, pooled = entries.rows(~pool), entries.rows(pool)
-    repaid = np.minimum(orders.repaid[pooled.order], pooled.most)
-    new = (orders.available - orders.repaid)[pooled.order]
-    blocks = [
-        replace(own, most=orders.available[own.order]),
-        replace(pooled, most=repaid, tier=np.full_like(pooled.tier, Tier.POOL_REPAID)),
-        replace(
-            pooled,
-            most=np.minimum(new, pooled.most - repaid),
-            tier=np.full_like(pooled.tier, Tier.POOL_NEW),
-        ),
-    ]
-    whole = _joined(blocks)
-    return whole.rows(whole.most >= PENCE_PER_UNIT)
+    own = replace(own, most=orders.available[own.order])
+    repaid = np.minimum(orders.repaid[pooled.order], pooled.room)
+    new = np.minimum((orders.available - orders.repaid)[pooled.order], pooled.room)
+    of_repaid = replace(pooled, most=repaid, tier=np.full_like(pooled.tier, Tier.POOL_REPAID))
+    of_new = replace(
+        pooled,
+        most=np.minimum(new, pooled.room - repaid),
+        tier=np.full_like(pooled.tier, Tier.POOL_NEW),
+    )
+    return _joined(
+        [
+            own.rows(own.most >= PENCE_PER_UNIT),
+            of_repaid.rows(repaid >= PENCE_PER_UNIT),
+            of_new.rows(new >= PENCE_PER_UNIT),
+        ]
+    )
 
 
 def _idle(orders: Orders) -> IntArray:

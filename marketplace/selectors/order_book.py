@@ -49,9 +49,10 @@ class OrderBook:
     standing: Standing
 
     def rows(self, market_id: int) -> IntArray:
-        """The entries of one market in queue order: rows of ``standing``."""
+        """One market's entries that have money for it, in queue order: rows of ``standing``."""
         [market] = np.flatnonzero(self.markets.market_id == market_id)
-        return self.standing.of(int(market))
+        rows = self.standing.of(int(market))
+        return rows[self.standing.most[rows] >= PENCE_PER_UNIT]
 
     def queue(self, market_id: int) -> Queue:
         """One market's queue; its ``offer_id`` are rows of ``standing``."""
@@ -96,7 +97,8 @@ def load_named(orders: Orders) -> NamedRates:
     kept = np.isin(offer, orders.offer_id)
     columns = [c[kept] for c in (offer, market, pricing, rate, margin, floor, share, place)]
     offer, market, pricing, rate, margin, floor, share, place = columns
-    mixed = (pricing == Pricing.POOL) & (share < PPM)
+    pool = pricing == Pricing.POOL
+    mixed = pool & np.isin(offer, offer[pool & (share < PPM)])
     lent = np.zeros_like(offer)
     lent[mixed] = _lent(offer[mixed], market[mixed])
     return NamedRates(offer, market, pricing, rate, margin, floor, share, lent, place)

@@ -85,7 +85,7 @@ def change_offer(
         "change_offer",
         actor,
         key,
-        {"offer": offer_id, **asdict(change)},
+        {"offer": offer_id, "lender": lender_id, **asdict(change)},
         lambda: _change(_locked(offer_id, lender_id), change, on, actor, key, house),
     )
     return ChangedOffer(**answer)
@@ -127,7 +127,7 @@ def cancel_offer(*, offer_id: int, lender_id: int, on: date, actor: str, key: st
         "cancel_offer",
         actor,
         key,
-        {"offer": offer_id},
+        {"offer": offer_id, "lender": lender_id},
         lambda: _cancel(_locked(offer_id, lender_id), on, actor, key),
     )
     return int(answer["returned"])
@@ -167,7 +167,7 @@ def _set_state(
         offer.save(update_fields=["state"])
         return {}
 
-    _once(name, actor, key, {"offer": offer_id}, move)
+    _once(name, actor, key, {"offer": offer_id, "lender": lender_id}, move)
 
 
 def _cancel(offer: Offer, on: date, actor: str, key: str) -> dict[str, Any]:
@@ -228,8 +228,10 @@ def _check(offer: Offer, change: OfferChange, house: House) -> None:
     bounds = [market.bounds for market in list_markets()]
     if offer.is_pool:
         mix = change.mix
-        if mix is None:
+        if mix is None and (change.exposure_share is not None or (change.available or 0) > 0):
             mix = {row.market_id: row.share or 0 for row in offer.rates.all()}
+        if mix is None:
+            return
         check_pool(
             amount=max(offer.amount // step * step, step),
             exposure_share=offer.exposure_share or 0,

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.services.idempotency import once
 from marketplace.core.clearing import ListingOutcome, Outcome
-from marketplace.core.cycle import CycleInput, CycleResult, run_markets
+from marketplace.core.cycle import ENGINE, CycleInput, CycleResult, run_markets
 from marketplace.core.house import HOUSE, House
 from marketplace.core.states import LATE, ApplicationState, CycleState, ListingState
 from marketplace.models import Application, Cycle, CycleSight, Listing
@@ -29,8 +29,6 @@ from marketplace.services.locks import hold_offers, lock_matching
 from risk.selectors.rate_tables import RateTableView, current_rate_table
 
 BORROWER_IN_ARREARS = "BORROWER_IN_ARREARS"
-# Changes when the same input may give another result, so that a replay knows.
-ENGINE = 1
 
 
 @dataclass(frozen=True)

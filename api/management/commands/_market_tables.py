@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from api.wording import percent, pounds, printable
+from marketplace.core.differences import Difference
 from marketplace.selectors.market_board import BoardRow
-from marketplace.selectors.replay import Difference, MarketFigures
+from marketplace.selectors.replay import MarketFigures
 
 _TEXT = frozenset({"market", "path", "last cycle", "what", "stored", "recomputed"})
 _PPM_IN_BP = 100

@@ -1,4 +1,4 @@
-"""``manage.py replay_cycle``: whether a cycle's input still gives what it wrote; changes nothing."""
+"""``manage.py replay_cycle``: whether what a cycle saw still gives what it wrote."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.console import Console
 
 from api.management.commands._market_tables import show_differences, show_figures
 from api.wording import printable
+from marketplace.core.cycle import ENGINE
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.selectors.replay import Replay, cycle_ids, replay_cycle
-from marketplace.services.matching import ENGINE
 
 DIFFERS = 1
 BAD_INPUT = 2
