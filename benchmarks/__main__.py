@@ -51,13 +51,22 @@ def main() -> int:
     return PEER_MISSING if left_out else 0
 
 
-def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
+def _known() -> dict[str, Callable[[], Outcome | list[Outcome]]]:
     """Each benchmark's name with the run that measures it; one run may measure several."""
     # Models can be imported once Django is set up.
     from benchmarks.ledger_balance import ledger_balance  # noqa: PLC0415
     from benchmarks.ledger_bulk import ledger_bulk  # noqa: PLC0415
     from benchmarks.ledger_single import ledger_single  # noqa: PLC0415
     from benchmarks.ledger_statement import ledger_statement  # noqa: PLC0415
+    from benchmarks.matching import (  # noqa: PLC0415
+        acceptance_b,
+        matching_b,
+        matching_highs,
+        matching_m,
+        matching_scale,
+        matching_tiny,
+    )
+    from benchmarks.matching_cycle import matching_cycle  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
 
     return {
@@ -71,12 +80,21 @@ def _known() -> dict[str, Callable[[], Result | list[Outcome]]]:
         "ledger-balance": ledger_balance,
         "ledger-balance-hordak": ledger_balance,
         "ledger-statement": ledger_statement,
+        **dict.fromkeys(("matching-m-1", "matching-fair-m"), matching_m),
+        **dict.fromkeys(("matching-m-2", "matching-spread-m-2"), matching_m),
+        **dict.fromkeys(("matching-m-5", "matching-spread-m-5"), matching_m),
+        **dict.fromkeys(("matching-b", "matching-fair-b"), matching_b),
+        "matching-tiny": matching_tiny,
+        "matching-highs": matching_highs,
+        **dict.fromkeys(("acceptance-b", "acceptance-b-maxima"), acceptance_b),
+        **dict.fromkeys(("matching-scale", "matching-scale-memory"), matching_scale),
+        "matching-cycle": matching_cycle,
         "servicing-month": servicing_month,
         "servicing-spread": servicing_spread,
     }
 
 
-def _as_list(found: Result | list[Outcome]) -> list[Outcome]:
+def _as_list(found: Outcome | list[Outcome]) -> list[Outcome]:
     return found if isinstance(found, list) else [found]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.core.management import call_command
 from django.db import connections
@@ -16,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 NAME = "tenner_bench"
+NO_PEER = "the limit"
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,40 @@ def ledger_rate(
     return Result(name, "ledger", ours, unit, peer, theirs, ratio, limit, ratio >= at_least)
 
 
+def at_most(name: str, area: str, value: float, unit: str, limit: float) -> Result:
+    """A figure without a peer, which may be ``limit`` at most; ``ratio`` is the room it has."""
+    ratio = limit / value if value else float(value <= limit)
+    return Result(
+        name, area, value, unit, NO_PEER, limit, ratio, f"<= {limit:g}", holds=value <= limit
+    )
+
+
+def at_least(name: str, area: str, value: float, unit: str, limit: float) -> Result:
+    """A figure without a peer, which must be ``limit`` at least; ``ratio`` is the room it has."""
+    return Result(
+        name,
+        area,
+        value,
+        unit,
+        NO_PEER,
+        limit,
+        value / limit,
+        f">= {limit:g}",
+        holds=value >= limit,
+    )
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This process, and what it starts meanwhile, stay on one core: peers meet the same machine."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def median_of(
     ours: Callable[[], float], peers: Callable[[], float], runs: int
 ) -> tuple[float, float]:
@@ -87,6 +124,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def timed(work: Callable[[], Found]) -> tuple[float, Found]:
+    """How long a piece of work takes, and what it finds."""
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
 @contextmanager
 def working(label: str, total: int) -> Iterator[Callable[[], None]]:
     """Show on a terminal how far long work is; gives what to call after each of ``total`` steps."""
@@ -114,20 +158,38 @@ def _admin(statement: str, name: str) -> None:
 @contextmanager
 def own_database() -> Iterator[None]:
     """A migrated database that exists for one benchmark only."""
-    homes = {alias: connections[alias].settings_dict["NAME"] for alias in ("default", "owner")}
     _admin("DROP DATABASE IF EXISTS {}", NAME)
     _admin("CREATE DATABASE {}", NAME)
+    with _working_in(NAME):
+        call_command("migrate", verbosity=0)
+        yield
+
+
+@contextmanager
+def database_copy() -> Iterator[None]:
+    """A copy of the benchmark's database as it stands, in which the work goes on meanwhile."""
+    connections["default"].close()  # nobody else may be connected to what is copied
+    name = f"{NAME}_copy"
+    _admin("DROP DATABASE IF EXISTS {}", name)
+    _admin(f"CREATE DATABASE {{}} TEMPLATE {NAME}", name)
+    with _working_in(name):
+        yield
+
+
+@contextmanager
+def _working_in(name: str) -> Iterator[None]:
+    """Both connections go to this database, which is dropped at the end."""
+    homes = {alias: connections[alias].settings_dict["NAME"] for alias in ("default", "owner")}
     try:
         for alias in homes:
             connections[alias].close()
-            connections[alias].settings_dict["NAME"] = NAME
-        call_command("migrate", verbosity=0)
+            connections[alias].settings_dict["NAME"] = name
         yield
     finally:
         for alias, home in homes.items():
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = home
-        _admin("DROP DATABASE IF EXISTS {}", NAME)
+        _admin("DROP DATABASE IF EXISTS {}", name)
 
 
 @contextmanager
