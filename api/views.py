@@ -15,11 +15,14 @@ from accounts.models import Member
 from accounts.selectors.ledger import member_balances
 from api.business_date import today
 from api.rest.loan_book import READERS
+from api.wording import answered
 from marketplace.selectors.borrowings import loans_page
-from marketplace.selectors.paging import PageWanted
+from marketplace.selectors.offers import OfferView, offers_page
+from marketplace.selectors.paging import Page, PageWanted
 from marketplace.selectors.portfolio import portfolio_page, portfolio_totals
 
 _ROWS = PageWanted(size=25)
+_OFFERS = PageWanted(size=10)
 
 _OUR_OWN = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 # GraphiQL sets styles from its script and shows pictures that are part of its style sheet.
@@ -57,9 +60,20 @@ def start(request: HttpRequest) -> HttpResponse:
         if person.is_lender:
             context["totals"] = portfolio_totals(person.pk)
             context["parts"] = portfolio_page(person.pk, _ROWS)
+            context["offers"] = offers_page(person.pk, _OFFERS, today())
+            context["queues"] = _queues(context["offers"])
         if person.is_borrower:
             context["loans"] = loans_page(person.pk, _ROWS)
     return render(request, "start.html", context)
+
+
+def _queues(offers: Page[OfferView]) -> list[dict[str, Any]]:
+    """Each offer in each market it asks in or stands in, with its last answer in words."""
+    return [
+        {"offer": offer, "place": row, "last": row.last and answered(row.last.answer)}
+        for offer in offers.rows
+        for row in offer.queue
+    ]
 
 
 @method_decorator([ensure_csrf_cookie, _with_policy(_GRAPHIQL)], name="dispatch")

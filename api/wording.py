@@ -7,6 +7,7 @@ from decimal import Decimal
 from accounts.core.chart import Kind
 from accounts.core.money import Pence, text_from_pence
 from accounts.core.posting import EntryKind
+from marketplace.core.match_answers import MatchAnswer
 
 PPM_IN_PERCENT = 10_000
 
@@ -79,6 +80,32 @@ OTHER_SIDE: dict[str, str] = {
     Kind.OWN_FUNDS: "Tenner",
     Kind.PROVISION_FUND: "Provision fund",
 }
+
+
+# What became of an offer in one market at the last cycle, as its lender is told.
+ANSWERED: dict[MatchAnswer, str] = {
+    MatchAnswer.MATCHED: "Some of it was lent.",
+    MatchAnswer.RATE_TOO_HIGH: "Only money that asks less was needed.",
+    MatchAnswer.BEHIND_OTHERS: "Others at the same rate stood before it and were enough.",
+    MatchAnswer.EXPOSURE_REACHED: (
+        "Your limit is reached with the borrowers whose loans still needed money."
+    ),
+    MatchAnswer.NO_LISTING: "Nobody looked for a loan here.",
+    MatchAnswer.LISTINGS_WAITED: (
+        "Loans were wanted, but none could be funded whole at a rate that its borrower takes."
+    ),
+    MatchAnswer.LENT_ELSEWHERE: "Its money had been lent in another market by then.",
+    MatchAnswer.MIX_REACHED: "As much of it lies here already as its mix allows.",
+    MatchAnswer.OUT_OF_BOUNDS: "Its rate lay outside what this market accepts.",
+    MatchAnswer.NO_CASH: "It has less than £10 left to lend.",
+    MatchAnswer.PAUSED: "It is paused.",
+    MatchAnswer.AFTER_CUT_OFF: "It did not stand here yet when the last cycle ran.",
+}
+
+
+def answered(answer: MatchAnswer) -> str:
+    """What became of an offer, for a person."""
+    return ANSWERED[answer]
 
 
 def happened(kind: str) -> str:

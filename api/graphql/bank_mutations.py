@@ -1,7 +1,5 @@
 """What members change about money out: where it goes, and how much of it."""
 
-# ruff: noqa: ARG003 - graphene hands root and info to every resolver.
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,121 +9,93 @@ import graphene
 from accounts.selectors.banking import current_bank_details, find_withdrawal, payment_by_key
 from accounts.services.bank_details import register_bank_details
 from accounts.services.withdrawals import cancel_withdrawal, request_withdrawal
-from api.business_date import today
 from api.errors import NotFound
 from api.graphql.access import account_holder
 from api.graphql.ids import NOTHING_THERE, public_id_of
-from api.graphql.inputs import idempotency_key
-from api.graphql.refusals import Answer, refusing
+from api.graphql.keyed import Asked, KeyedInput, KeyedMutation
 from api.graphql.types.banking import BankDetails, Withdrawal
 from api.graphql.wire import MoneyInput, pence
 
 
-class RegisterBankDetailsInput(graphene.InputObjectType):
+class RegisterBankDetailsInput(KeyedInput):
     """An account: either an IBAN, or a sort code and an account number."""
 
-    idempotency_key = idempotency_key()
     holder = graphene.String(required=True, description="As the bank writes it.")
     iban = graphene.String()
     sort_code = graphene.String(description='Six digits, such as "20-00-00".')
     account_number = graphene.String(description="Eight digits.")
 
 
-class RegisterBankDetails(Answer, graphene.Mutation):
+class RegisterBankDetails(KeyedMutation):
     """Say where withdrawals go. What was registered before is replaced at once."""
 
-    class Arguments:
-        input = RegisterBankDetailsInput(required=True)
-
+    takes = RegisterBankDetailsInput
+    allows = account_holder
     bank_details = graphene.Field(BankDetails)
 
     @classmethod
-    @refusing
-    def mutate(
-        cls,
-        root: Any,
-        info: graphene.ResolveInfo,
-        input: RegisterBankDetailsInput,  # noqa: A002 - the schema's word
-    ) -> Any:
+    def change(cls, asked: Asked) -> Any:
         """Register an account of the member who asks."""
-        member = account_holder(info)
+        member, given = asked.member, asked.input
         register_bank_details(
             member_id=member.pk,
-            holder=input.holder,
-            iban=input.get("iban"),
-            sort_code=input.get("sort_code"),
-            account_number=input.get("account_number"),
-            key=input.idempotency_key,
-            on=today(),
-            actor=member.reference,
+            holder=given.holder,
+            iban=given.get("iban"),
+            sort_code=given.get("sort_code"),
+            account_number=given.get("account_number"),
+            key=asked.key,
+            on=asked.on,
+            actor=asked.actor,
         )
         return cls(bank_details=current_bank_details(member.pk))
 
 
-class RequestWithdrawalInput(graphene.InputObjectType):
+class RequestWithdrawalInput(KeyedInput):
     """How much of the cash is to be paid out."""
 
-    idempotency_key = idempotency_key()
     amount = MoneyInput(required=True)
 
 
-class RequestWithdrawal(Answer, graphene.Mutation):
+class RequestWithdrawal(KeyedMutation):
     """Ask for cash to be paid to the member's verified bank account."""
 
-    class Arguments:
-        input = RequestWithdrawalInput(required=True)
-
+    takes = RequestWithdrawalInput
+    allows = account_holder
     withdrawal = graphene.Field(Withdrawal)
 
     @classmethod
-    @refusing
-    def mutate(
-        cls,
-        root: Any,
-        info: graphene.ResolveInfo,
-        input: RequestWithdrawalInput,  # noqa: A002 - the schema's word
-    ) -> Any:
+    def change(cls, asked: Asked) -> Any:
         """Set aside cash of the member who asks."""
-        member = account_holder(info)
+        member, given = asked.member, asked.input
         payment = request_withdrawal(
             member_id=member.pk,
-            amount=pence(input.amount, field="amount"),
-            key=input.idempotency_key,
-            on=today(),
+            amount=pence(given.amount, field="amount"),
+            key=asked.key,
+            on=asked.on,
         )
         return cls(withdrawal=payment_by_key(payment))
 
 
-class CancelWithdrawalInput(graphene.InputObjectType):
+class CancelWithdrawalInput(KeyedInput):
     """Which withdrawal to take back."""
 
-    idempotency_key = idempotency_key()
     withdrawal_id = graphene.ID(required=True)
 
 
-class CancelWithdrawal(Answer, graphene.Mutation):
+class CancelWithdrawal(KeyedMutation):
     """Take back a withdrawal that is not with the bank yet; it is cash again."""
 
-    class Arguments:
-        input = CancelWithdrawalInput(required=True)
-
+    takes = CancelWithdrawalInput
+    allows = account_holder
     withdrawal = graphene.Field(Withdrawal)
 
     @classmethod
-    @refusing
-    def mutate(
-        cls,
-        root: Any,
-        info: graphene.ResolveInfo,
-        input: CancelWithdrawalInput,  # noqa: A002 - the schema's word
-    ) -> Any:
+    def change(cls, asked: Asked) -> Any:
         """Cancel a withdrawal of the member who asks."""
-        member = account_holder(info)
-        asked = public_id_of(input.withdrawal_id, "Withdrawal", field="payment")
-        payment = find_withdrawal(member.pk, asked)
+        member, given = asked.member, asked.input
+        meant = public_id_of(given.withdrawal_id, "Withdrawal", field="payment")
+        payment = find_withdrawal(member.pk, meant)
         if payment is None:
             raise NotFound(NOTHING_THERE, field="payment")
-        cancel_withdrawal(
-            payment_id=payment.key, member_id=member.pk, key=input.idempotency_key, on=today()
-        )
+        cancel_withdrawal(payment_id=payment.key, member_id=member.pk, key=asked.key, on=asked.on)
         return cls(withdrawal=payment_by_key(payment.key))

@@ -41,12 +41,16 @@ PAGES = frozenset(
 )
 # Fields that give a list: how long each can be expected to be.
 LISTS: Mapping[str, int] = {
+    "asked": 12,
     "edges": 1,  # counted by the page around it
     "errors": 1,
+    "history": 100,
     "instalments": 60,
+    "ladder": 8,
     "levels": 50,
     "lines": 100,
     "markets": 12,
+    "queue": 12,
     "rates": 12,
     "reasons": 5,
 }
@@ -54,11 +58,18 @@ LISTS: Mapping[str, int] = {
 WORK: Mapping[str, int] = {
     "quote": 2_000,
     "depth": 300,
+    "history": 100,
+    "queue": 100,
+    "spread": 300,
     "totals": 300,
     "portfolio": 200,
     "myLoans": 200,
     "statement": 500,
     "placeOffer": 5_000,
+    "placePoolOffer": 5_000,
+    "changeOffer": 5_000,
+    "pauseOffer": 5_000,
+    "resumeOffer": 5_000,
     "cancelOffer": 5_000,
     "applyForLoan": 5_000,
     "listLoan": 5_000,

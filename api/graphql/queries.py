@@ -21,7 +21,7 @@ from api.graphql.types.lending import PortfolioConnection
 from api.graphql.types.loan import MyLoanConnection
 from api.graphql.types.market import Market, QuoteAnswer
 from api.graphql.types.viewer import Viewer
-from api.graphql.wire import MoneyInput
+from api.graphql.wire import MoneyInput, RateInput
 from marketplace.selectors.borrowings import (
     find_application,
     find_borrowed_loan,
@@ -67,6 +67,9 @@ class Query(graphene.ObjectType):
         band=graphene.String(required=True),
         term_months=graphene.Int(required=True),
         amount=MoneyInput(required=True),
+        highest_rate=RateInput(
+            description="A listing's, for fundedBy; without it the quote plus .5 %."
+        ),
         resolver=QuoteAnswer.ask,
         description="What a loan would cost now; reserves nothing.",
     )

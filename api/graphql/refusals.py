@@ -23,6 +23,7 @@ _FIELDS = {
     "account_number": "accountNumber",
     "application": "applicationId",
     "exposure_limit": "exposureLimit",
+    "exposure_share": "exposureShare",
     "highest_rate": "highestRate",
     "key": "idempotencyKey",
     "offer": "offerId",

@@ -9,6 +9,8 @@ import graphene
 from accounts.core.money import CURRENCY, Pence, pence_from_text, text_from_pence
 from accounts.models import Role
 from api.wording import percent
+from marketplace.core.match_answers import MatchAnswer
+from marketplace.core.standing import Pricing
 from marketplace.core.states import ApplicationState, ListingState, LoanState, OfferState
 
 MemberRole = graphene.Enum.from_enum(Role, name="Role")
@@ -16,6 +18,8 @@ ApplicationStateType = graphene.Enum.from_enum(ApplicationState)
 ListingStateType = graphene.Enum.from_enum(ListingState)
 LoanStateType = graphene.Enum.from_enum(LoanState)
 OfferStateType = graphene.Enum.from_enum(OfferState)
+PricingType = graphene.Enum.from_enum(Pricing)
+MatchAnswerType = graphene.Enum.from_enum(MatchAnswer)
 
 
 class Currency(graphene.Enum):
@@ -69,6 +73,29 @@ class RateInput(graphene.InputObjectType):
     """An annual effective rate."""
 
     ppm = graphene.Int(required=True, description="Parts per million: 71250 is 7.125 %.")
+
+
+class Share(graphene.ObjectType):
+    """A share of a whole, exact."""
+
+    ppm = graphene.Int(required=True, description="Parts per million: 250000 is 25 %.")
+    percent = graphene.String(required=True, description='Per cent, such as "25.00".')
+
+    @staticmethod
+    def resolve_ppm(root: int, info: graphene.ResolveInfo) -> int:
+        """The share itself."""
+        return root
+
+    @staticmethod
+    def resolve_percent(root: int, info: graphene.ResolveInfo) -> str:
+        """Per cent with two to four decimals."""
+        return percent(root)
+
+
+class ShareInput(graphene.InputObjectType):
+    """A share of a whole."""
+
+    ppm = graphene.Int(required=True, description="Parts per million: 250000 is 25 %.")
 
 
 def pence(money: MoneyInput, *, field: str) -> Pence:

@@ -212,38 +212,69 @@ def _to_entries(
 ) -> Parts:
     """Share out what each lender has in each listing among the lender's entries.
 
-    From the highest limit down, the entries up to a limit ``t`` keep their units by evening out:
-    of each listing at most ``t`` and as level as possible, which leaves room for the next lower
-    limit: ``sum of min(units, t)`` is at least what entries up to ``t`` give, as on every edge of
-    the hull they lie below its chord.
+    Most lenders give from one entry, or from two of one limit (repaid money and new): those are
+    done all at once, the others one by one.
     """
     keys = lender[parts.row] * listings + parts.listing
     order = np.argsort(keys, kind="stable")
     first = np.flatnonzero(np.diff(keys[order], prepend=-1))
     units = np.add.reduceat(parts.units[order], first)
     owner, listing = np.divmod(keys[order][first], listings)
-    own = np.searchsorted(owner, np.arange(entries.slot_start.shape[0]))
-    by_limit = np.lexsort((np.arange(given.shape[0]), entries.slot))
-    start = np.searchsorted(entries.lender[by_limit], np.arange(entries.slot_start.shape[0]))
-    found: list[tuple[int, IntArray, IntArray]] = []
-    for one in range(entries.slot_start.shape[0] - 1):
-        rows = slice(int(own[one]), int(own[one + 1]))
-        here, has = listing[rows], units[rows].copy()
-        members = by_limit[int(start[one]) : int(start[one + 1])]
-        members = members[given[members] > 0]
-        for entry in members[:0:-1].tolist():
-            kept = _evened(has, int(has.sum()) - int(given[entry]))
-            gone = has - kept
-            found.append((entry, here[gone > 0], gone[gone > 0]))
-            has = kept
-        if members.size:
-            found.append((int(members[0]), here[has > 0], has[has > 0]))
-    found.sort(key=lambda part: part[0])
-    counts = [part[1].shape[0] for part in found]
-    rows_of = np.repeat(np.array([part[0] for part in found], dtype=np.int64), counts)
-    return Parts(
-        rows_of, np.concatenate([p[1] for p in found]), np.concatenate([p[2] for p in found])
-    )
+    lenders = entries.slot_start.shape[0] - 1
+    givers = np.flatnonzero(given)
+    givers = givers[np.lexsort((givers, entries.slot[givers]))]  # by lender, limit, then queue
+    count = np.bincount(entries.lender[givers], minlength=lenders)
+    start = np.cumsum(count) - count
+    one, two = np.append(givers, -1)[start], np.append(givers, [-1, -1])[start + 1]
+    single = (count == 1)[owner]
+    double = ((count == 2) & (entries.slot[one] == entries.slot[two]))[owner]
+    found = [(one[owner[single]], listing[single], units[single])]
+    found += _halved(given, one[owner[double]], two[owner[double]], listing[double], units[double])
+    for each in np.unique(owner[~single & ~double]).tolist():
+        rows = slice(*np.searchsorted(owner, [each, each + 1]).tolist())
+        members = givers[start[each] : start[each] + count[each]]
+        found += _by_limits(given, members, listing[rows], units[rows])
+    row, listing, units = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.argsort(row * listings + listing, kind="stable")
+    return Parts(row[order], listing[order], units[order])
+
+
+def _halved(
+    given: IntArray, one: IntArray, two: IntArray, listing: IntArray, units: IntArray
+) -> list[tuple[IntArray, IntArray, IntArray]]:
+    """Split the parts of lenders with two entries of one limit: evenly along the listings."""
+    first = np.diff(one, prepend=-1) != 0
+    before = np.cumsum(units) - units
+    before -= np.repeat(before[first], np.diff(np.append(np.flatnonzero(first), one.shape[0])))
+    share, whole = given[one], given[one] + given[two]
+    mine = (before + units) * share // whole - before * share // whole
+    kept, left = mine > 0, mine < units
+    return [
+        (one[kept], listing[kept], mine[kept]),
+        (two[left], listing[left], (units - mine)[left]),
+    ]
+
+
+def _by_limits(
+    given: IntArray, members: IntArray, listing: IntArray, units: IntArray
+) -> list[tuple[IntArray, IntArray, IntArray]]:
+    """Split the parts of one lender among entries of several limits, lowest limit first.
+
+    From the highest limit down, the entries up to a limit ``t`` keep their units by evening out:
+    of each listing at most ``t`` and as level as possible, which leaves room for the next lower
+    limit: ``sum of min(units, t)`` is at least what entries up to ``t`` give, as on every edge of
+    the hull they lie below its chord.
+    """
+    found, has = [], units
+    for entry in members[:0:-1].tolist():
+        kept = _evened(has, int(has.sum()) - int(given[entry]))
+        gone = has - kept
+        places = np.flatnonzero(gone)
+        found.append((np.full_like(places, entry), listing[places], gone[places]))
+        has = kept
+    places = np.flatnonzero(has)
+    found.append((np.full_like(places, members[0]), listing[places], has[places]))
+    return found
 
 
 def _evened(units: IntArray, total: int) -> IntArray:

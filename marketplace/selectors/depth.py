@@ -12,6 +12,7 @@ import numpy as np
 
 from marketplace.core.quoting import QuotePart
 from marketplace.models import Market
+from marketplace.selectors.market_history import MarketCycleView, MarketHistories
 from marketplace.selectors.markets import MarketUnknown, MarketView, list_markets, named_market
 from marketplace.selectors.order_book import OrderBook, load_order_book
 
@@ -83,30 +84,52 @@ class Depths:
 
 @dataclass(frozen=True)
 class MarketWithDepth:
-    """A market with its bounds, and its order book when asked for."""
+    """A market with its bounds, and its order book and history when asked for."""
 
     market: MarketView
     depths: Depths
+    histories: MarketHistories
 
     @property
     def depth(self) -> Depth:
         """Its order book; shared with the other markets read with it."""
         return self.depths.of(self.market.market_id)
 
+    @property
+    def traded_rate(self) -> int:
+        """What own-rate lenders got lately, ppm: the rate that pegs follow."""
+        return self.histories.traded.get(self.market.market_id, self.market.guide_rate)
+
+    @property
+    def last_marginal_rate(self) -> int | None:
+        """The highest rate lent at when the market last lent, ppm; none before it ever did."""
+        return self.histories.last_marginal.get(self.market.market_id)
+
+    def history(self, days: int) -> tuple[MarketCycleView, ...]:
+        """Its cycles of the last days, the newest first.
+
+        Raises:
+            HistoryRefused: no days, or too many.
+        """
+        return self.histories.of(self.market.market_id, days)
+
 
 def markets_with_depth(on: date) -> list[MarketWithDepth]:
     """Every market, by term and band: two statements, and four more for all order books.
+
+    Traded rates, last marginal rates and histories are one more each, if asked for.
 
     Raises:
         risk.core.errors.RiskRefusal: no rate table is approved.
     """
     markets = list_markets()
-    depths = Depths(markets, on)
-    return [MarketWithDepth(market, depths) for market in markets]
+    depths, histories = Depths(markets, on), MarketHistories(on)
+    return [MarketWithDepth(market, depths, histories) for market in markets]
 
 
 def market_with_depth(band: str, term_months: int, on: date) -> MarketWithDepth:
-    """One market: two statements, and four more for its order book.
+    """One market: two statements, and four more for its order book; see
+    :func:`markets_with_depth`.
 
     Raises:
         MarketUnknown: there is none; says which there are.
@@ -114,11 +137,16 @@ def market_with_depth(band: str, term_months: int, on: date) -> MarketWithDepth:
     """
     markets = list_markets()
     # All of them: what stands here may be implied by a riskier band's rate.
-    return MarketWithDepth(named_market(markets, band, term_months), Depths(markets, on))
+    found = named_market(markets, band, term_months)
+    return MarketWithDepth(found, Depths(markets, on), MarketHistories(on))
 
 
-def market_keys(names: Iterable[tuple[str, int]]) -> list[int]:
+def market_keys(names: Iterable[tuple[str, int]], *, field: str = "rates") -> list[int]:
     """The keys of markets named by band and term, in the order given; one statement.
+
+    Args:
+        names: the markets.
+        field: the input that named them.
 
     Raises:
         MarketUnknown: one of them does not exist.
@@ -127,7 +155,7 @@ def market_keys(names: Iterable[tuple[str, int]]) -> list[int]:
     keys = []
     for band, term_months in names:
         if (band, term_months) not in known:
-            raise MarketUnknown(f"There is no market {band}/{term_months}.", field="rates")
+            raise MarketUnknown(f"There is no market {band}/{term_months}.", field=field)
         keys.append(known[band, term_months])
     return keys
 

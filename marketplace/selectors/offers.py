@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -15,7 +15,8 @@ from marketplace.core.arrays import PENCE_PER_UNIT
 from marketplace.core.standing import NamedRates, Orders, Pricing, standing
 from marketplace.core.states import OfferState
 from marketplace.models import Offer, OfferRate
-from marketplace.selectors.markets import list_markets
+from marketplace.selectors.answers import OfferAnswers, QueueView
+from marketplace.selectors.markets import MarketView, list_markets
 from marketplace.selectors.order_book import load_markets
 from marketplace.selectors.paging import Page, PageWanted, newest_first
 
@@ -55,6 +56,11 @@ class OfferRates:
         self._on = on
 
     @cached_property
+    def views(self) -> list[MarketView]:
+        """Every market, by term and band."""
+        return list_markets()
+
+    @cached_property
     def _rows(self) -> list[OfferRate]:
         return list(
             OfferRate.objects.filter(offer__in=self._keys)
@@ -65,7 +71,7 @@ class OfferRates:
     @cached_property
     def _standing(self) -> dict[int, list[StandingRateView]]:
         """Worked out as the cycle does it, as if each offer had money left and its whole mix."""
-        views = list_markets()
+        views = self.views
         keys = np.array(self._keys, dtype=np.int64)
         whole = np.full(len(keys), PENCE_PER_UNIT)
         none = np.zeros_like(keys)
@@ -120,6 +126,11 @@ class OfferRates:
         """Where one offer stands, by term and band."""
         return tuple(self._standing[offer_key])
 
+    def named_by(self, offer_key: int) -> Mapping[tuple[str, int], int | None]:
+        """The markets (band and term) in which an offer asks or would stand, and at what rate."""
+        asks = {(row.band, row.term_months): None for row in self.asked_by(offer_key)}
+        return {**asks, **{(row.band, row.term_months): row.rate for row in self.of(offer_key)}}
+
 
 @dataclass(frozen=True)
 class OfferView:
@@ -139,6 +150,7 @@ class OfferView:
     placed_on: date
     state: OfferState
     standing: OfferRates = field(repr=False, compare=False)
+    answers: OfferAnswers = field(repr=False, compare=False)
 
     @property
     def is_pool(self) -> bool:
@@ -155,11 +167,18 @@ class OfferView:
         """Where it stands, and at which rates; shared with the page's other offers."""
         return self.standing.of(self.key)
 
+    @property
+    def queue(self) -> tuple[QueueView, ...]:
+        """Its place in each market, and the answers; shared with the page's other offers."""
+        return self.answers.of(self.key)
+
 
 def offers_page(lender_id: int, wanted: PageWanted, on: date) -> Page[OfferView]:
     """A lender's offers, the newest first; the cursor is an offer's public id.
 
-    One statement (two with a cursor), and a few more for the rates of the page if asked for.
+    One statement (two with a cursor), and a few more for the page's rates and for its places and
+    answers, if asked for: see :class:`OfferRates` and
+    :class:`marketplace.selectors.answers.OfferAnswers`.
 
     Raises:
         PageRefused, CursorRefused.
@@ -190,6 +209,7 @@ def _offer_named(offers: QuerySet[Offer], public_id: str) -> QuerySet[Offer]:
 
 def _offer_views(offers: Sequence[Offer], on: date) -> list[OfferView]:
     rates = OfferRates([offer.pk for offer in offers], on)
+    answers = OfferAnswers(offers, rates, on)
     return [
         OfferView(
             key=offer.pk,
@@ -203,6 +223,7 @@ def _offer_views(offers: Sequence[Offer], on: date) -> list[OfferView]:
             placed_on=offer.placed_on,
             state=OfferState(offer.state),
             standing=rates,
+            answers=answers,
         )
         for offer in offers
     ]

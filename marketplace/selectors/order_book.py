@@ -27,7 +27,7 @@ from marketplace.selectors.markets import MarketView, list_markets
 from marketplace.selectors.traded import traded_rates
 
 # A loan whose borrower still owes, or whose lenders still hope: it counts as exposure.
-_HELD = tuple(
+HELD = tuple(
     state.value
     for state in (
         LoanState.FUNDED,
@@ -112,7 +112,7 @@ def _lent(offer: IntArray, market: IntArray) -> IntArray:
         "SELECT p.offer_id, l.market_id, sum(p.size - p.principal_received)::bigint"
         " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
         " WHERE p.offer_id = ANY (%s) AND l.state = ANY (%s) GROUP BY 1, 2",
-        [np.unique(offer).tolist(), list(_HELD)],
+        [np.unique(offer).tolist(), list(HELD)],
         3,
     )
     known = dict(zip(zip(offers.tolist(), markets.tolist(), strict=True), pence, strict=True))
@@ -162,7 +162,7 @@ def load_held(borrower_ids: IntArray) -> Held:
         " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
         " WHERE l.borrower_id = ANY (%s) AND l.state = ANY (%s)"
         " GROUP BY 1, 2 ORDER BY 1, 2",
-        [borrower_ids.tolist(), list(_HELD)],
+        [borrower_ids.tolist(), list(HELD)],
         3,
     )
     return Held(borrower_id=borrower, lender_id=lender, pence=pence)

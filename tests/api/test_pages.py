@@ -44,6 +44,16 @@ class TestStart:
         assert world.ada.name not in shown
         assert "/api/loan-book" not in shown
 
+    def test_a_lender_sees_place_and_answer(self, world: World) -> None:
+        shown = page(signed_in(world.lenders[0]))
+        assert "Your offers in the queues" in shown
+        # Behind £60 at 7.1 % and £140 at 7.4 %.
+        assert '<td data-label="Place" class="n">3</td>' in shown
+        assert '<td data-label="Ahead of you" class="n">£200.00</td>' in shown
+        assert "Only money that asks less was needed." in shown
+        assert "can’t be said" in shown
+        assert "Your offers in the queues" not in page(signed_in(world.ada))
+
     def test_a_borrower_sees_what_is_owed(self, world: World) -> None:
         shown = page(signed_in(world.ada))
         for figure in ("£1,000.00", "7.00 %", "8.10 %", "£30.78", "£974.88"):

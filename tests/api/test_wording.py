@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.wording import percent, pounds, short_percent
+from api.wording import answered, percent, pounds, short_percent
+from marketplace.core.match_answers import MatchAnswer
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,9 @@ def test_rates(ppm: int, exact: str, short: str) -> None:
 )
 def test_amounts(pence: int, written: str) -> None:
     assert pounds(pence) == written
+
+
+def test_every_answer_has_a_sentence_of_its_own() -> None:
+    sentences = {answered(answer) for answer in MatchAnswer}
+    assert len(sentences) == len(MatchAnswer)
+    assert all(sentence.endswith(".") for sentence in sentences)

@@ -10,11 +10,13 @@ import graphene
 
 from api.business_date import today
 from api.graphql.access import signed_in
-from api.graphql.refusals import Answer, refusing
-from api.graphql.wire import Money, MoneyInput, Rate, pence
+from api.graphql.refusals import Answer, refusal, refusing
+from api.graphql.wire import Money, MoneyInput, Rate, RateInput, pence
+from marketplace.core.errors import NotEnoughOffers
 from marketplace.selectors.depth import MarketWithDepth, levels_of
+from marketplace.selectors.market_history import MarketCycleView
 from marketplace.selectors.markets import MarketView
-from marketplace.selectors.quotes import PlatformQuote, quote_loan
+from marketplace.selectors.quotes import PlatformQuote, ask_about_loan
 
 PPM = 1_000_000
 
@@ -47,6 +49,44 @@ class Depth(graphene.ObjectType):
     levels = graphene.List(graphene.NonNull(RateLevel), required=True)
 
 
+class MarketCycle(graphene.ObjectType):
+    """What a market did in one matching cycle."""
+
+    run_on = graphene.Date(required=True)
+    on_offer = graphene.Field(Money, required=True)
+    best_rate = graphene.Field(Rate, description="The lowest rate on offer.")
+    listings = graphene.Int(required=True, description="Loans that looked for money.")
+    requested = graphene.Field(Money, required=True, description="How much they wanted together.")
+    loans = graphene.Int(required=True, description="Loans funded.")
+    lent = graphene.Field(Money, required=True)
+    marginal_rate = graphene.Field(Rate, description="The highest rate lent at.")
+    blend_rate = graphene.Field(Rate, description="What its loans cost together.")
+    lowest_blend = graphene.Field(Rate, description="The cheapest loan's rate.")
+    highest_blend = graphene.Field(Rate, description="The dearest loan's rate.")
+    deviation = graphene.Float(
+        required=True,
+        description="Standard deviation of its loans' rates, weighted by amount, in basis points.",
+    )
+
+    @staticmethod
+    def resolve_requested(root: MarketCycleView, info: graphene.ResolveInfo) -> int:
+        """What all listings asked for."""
+        return root.asked
+
+    @staticmethod
+    def resolve_deviation(root: MarketCycleView, info: graphene.ResolveInfo) -> float:
+        """Stored in thousandths of a ppm; a basis point is 100 ppm."""
+        return root.deviation / 100_000
+
+
+class Expected(graphene.ObjectType):
+    """When something will likely happen, if the market goes on as in the last 28 days."""
+
+    early = graphene.Date(required=True, description="One chance in ten that it's by then.")
+    likely = graphene.Date(required=True)
+    late = graphene.Date(required=True, description="Nine chances in ten that it's by then.")
+
+
 class Market(graphene.ObjectType):
     """A market with the approved rate table's figures."""
 
@@ -62,6 +102,21 @@ class Market(graphene.ObjectType):
         Rate, required=True, description="Share of the loan kept back at pay-out; not a year's."
     )
     depth = graphene.Field(Depth, required=True)
+    traded_rate = graphene.Field(
+        Rate,
+        required=True,
+        description="What own-rate lenders got in the last 28 days, else the guide rate: pegs "
+        "follow it.",
+    )
+    last_marginal_rate = graphene.Field(
+        Rate, description="The highest rate lent at when it last lent; none before it ever did."
+    )
+    history = graphene.List(
+        graphene.NonNull(MarketCycle),
+        required=True,
+        days=graphene.Int(default_value=28, description="1 to 366."),
+        description="Its cycles, the newest first, at most 100.",
+    )
 
     @classmethod
     def of(cls, found: MarketWithDepth) -> Any:
@@ -76,6 +131,21 @@ class Market(graphene.ObjectType):
         """Read together with those of the other markets asked for."""
         return root.found.depth
 
+    @staticmethod
+    def resolve_traded_rate(root: Any, info: graphene.ResolveInfo) -> Any:
+        """Read together with those of the other markets asked for."""
+        return root.found.traded_rate
+
+    @staticmethod
+    def resolve_last_marginal_rate(root: Any, info: graphene.ResolveInfo) -> Any:
+        """Read together with those of the other markets asked for."""
+        return root.found.last_marginal_rate
+
+    @staticmethod
+    def resolve_history(root: Any, info: graphene.ResolveInfo, days: int) -> Any:
+        """Read together with those of the other markets asked for."""
+        return root.found.history(days)
+
 
 _MARKET_FIELDS = (
     "name",
@@ -88,6 +158,14 @@ _MARKET_FIELDS = (
     "highest_rate",
     "arrangement_fee",
 )
+
+
+class Rung(graphene.ObjectType):
+    """What a loan of another amount would cost."""
+
+    amount = graphene.Field(Money, required=True)
+    rate = graphene.Field(Rate, required=True)
+    marginal_rate = graphene.Field(Rate, required=True)
 
 
 class Quote(graphene.ObjectType):
@@ -107,6 +185,11 @@ class Quote(graphene.ObjectType):
     levels = graphene.List(
         graphene.NonNull(RateLevel), required=True, description="The blend: money by rate."
     )
+    ladder = graphene.List(
+        graphene.NonNull(Rung),
+        required=True,
+        description="How the rate grows with the amount, as far as the order book goes.",
+    )
 
     @staticmethod
     def resolve_levels(root: Any, info: graphene.ResolveInfo) -> Any:
@@ -118,6 +201,11 @@ class QuoteAnswer(Answer, graphene.ObjectType):
     """A quote, or why there is none."""
 
     quote = graphene.Field(Quote)
+    funded_by = graphene.Field(
+        Expected,
+        description="By when a listing of this amount would likely be funded, with a quote or "
+        "without enough offers; none where nothing was lent lately at such rates.",
+    )
 
     @classmethod
     @refusing
@@ -128,17 +216,23 @@ class QuoteAnswer(Answer, graphene.ObjectType):
         band: str,
         term_months: int,
         amount: MoneyInput,
+        highest_rate: RateInput | None = None,
     ) -> Any:
         """A borrower's own quote leaves out their own offers and what lenders hold in them."""
         member = signed_in(info)
-        found = quote_loan(
+        asked = ask_about_loan(
             band=band,
             term_months=term_months,
             amount=pence(amount, field="amount"),
             on=today(),
             borrower_id=member.pk if member.is_borrower else None,
         )
-        return cls(quote=_quote(found))
+        highest = None if highest_rate is None else highest_rate.ppm
+        try:
+            answer = {"quote": _quote(asked.quote())}
+        except NotEnoughOffers as error:
+            answer = {"errors": [refusal(error)]}
+        return cls(funded_by=asked.funded_by(highest), **answer)
 
 
 def _quote(found: PlatformQuote) -> Any:
@@ -155,6 +249,7 @@ def _quote(found: PlatformQuote) -> Any:
         offers=quote.offers,
     )
     shown.parts = quote.parts
+    shown.ladder = found.ladder
     return shown
 
 

@@ -18,9 +18,11 @@ from api.business_date import today
 from api.graphql.paging import PageField, connection, wanted
 from api.graphql.types.banking import BankDetails, WithdrawalConnection, withdrawals
 from api.graphql.types.borrowing import ApplicationConnection, ListingConnection
-from api.graphql.types.lending import OfferConnection
+from api.graphql.types.lending import LenderSpread, OfferConnection
 from api.graphql.types.statement import StatementConnection, StatementField, ask
 from api.graphql.wire import MemberRole, Money
+from marketplace.core.answers import LenderSpread as SpreadView
+from marketplace.selectors.answers import spread_of_lender
 from marketplace.selectors.borrowings import applications_page, listings_page
 from marketplace.selectors.offers import offers_page
 
@@ -51,6 +53,9 @@ class Viewer(graphene.ObjectType):
     applications = PageField(ApplicationConnection, required=True)
     listings = PageField(ListingConnection, required=True)
     offers = PageField(OfferConnection, required=True)
+    spread = graphene.Field(
+        LenderSpread, description="How well a lender's money is spread; none for who isn't one."
+    )
     payment_reference = graphene.String(
         description="Write it on every payment to us: it says whose money it is. None for staff."
     )
@@ -91,6 +96,11 @@ class Viewer(graphene.ObjectType):
     ) -> Any:
         """The member's own."""
         return connection(OfferConnection, offers_page(root.pk, wanted(first, after), today()))
+
+    @staticmethod
+    def resolve_spread(root: Member, info: graphene.ResolveInfo) -> SpreadView | None:
+        """The member's own."""
+        return spread_of_lender(root.pk) if root.is_lender else None
 
     @staticmethod
     def resolve_statement(root: Member, info: graphene.ResolveInfo, **wanted: Any) -> Any:

@@ -87,13 +87,13 @@ def _today(ask: Ask, market: Market) -> int:
     return max(ask.floor, min(max(market.traded + ask.margin, market.lowest), market.highest))
 
 
-def _room_in_mix(order: Order, ask: Ask, asks: list[Ask]) -> int:
+def _room_in_mix(order: Order, ask: Ask, asks: Sequence[Ask]) -> int:
     lies_out = sum(each.lent for each in asks if each.offer_id == order.offer_id)
     money = max(order.amount, order.available + lies_out)
     return max(money * ask.share // WHOLE - ask.lent, 0)
 
 
-def _money(order: Order, ask: Ask, asks: list[Ask]) -> list[tuple[int, int, int, int]]:
+def _money(order: Order, ask: Ask, asks: Sequence[Ask]) -> list[tuple[int, int, int, int]]:
     """Tier, money, room in the mix and what of it is there at first, pence, of each entry."""
     if ask.pricing != POOL:
         return [(ASKED, order.available, UNBOUNDED, order.available)]
