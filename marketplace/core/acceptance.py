@@ -140,7 +140,6 @@ class _Market:
     limits: IntArray
     given_limits: IntArray
     rates: IntArray
-    monthly_e12: IntArray
     demands: IntArray
     maxima: IntArray
     held: IntArray
@@ -172,6 +171,7 @@ def _checked(
             raise ShapeRefused(f"{name} can't be below {least}.", field=name)
     if (np.diff(asked) < 0).any():
         raise ShapeRefused("Entries must come in queue order: rates never fall.", field="rates")
+    monthly_rate_e12(asked[[0, -1]] if asked.size else asked)  # refuses what is not a rate
     total = sum(wanted.tolist())
     if total > MOST_UNITS:
         raise ShapeRefused(f"At most {MOST_UNITS} units can be asked for in all.", field="demands")
@@ -184,7 +184,6 @@ def _checked(
         limits=limit,
         given_limits=np.minimum(most, _LARGEST_LIMIT),
         rates=asked,
-        monthly_e12=monthly_rate_e12(asked),
         demands=wanted,
         maxima=highest,
         held=_pairs(held, whose, wanted.size),
@@ -324,12 +323,12 @@ def _least_cost(market: _Market, rows: IntArray, lowest: int) -> tuple[Blend, in
     """
     units = cheapest_units(market.supply, market.demands[rows])
     entry = np.flatnonzero(units)
-    found = blend(units[entry], market.monthly_e12[entry])
+    found = blend(units[entry], monthly_rate_e12(market.rates[entry]))
     held = _held_of(market, rows)
     if held.size == 0 or found.annual_ppm > lowest:
         return found, 0
     lost = int(np.minimum(held[:, 2], market.limits.max()).sum())
-    range_e12 = int(market.monthly_e12[-1] - market.monthly_e12[0])
+    range_e12 = int(np.diff(monthly_rate_e12(market.rates[[0, -1]]))[0])
     if Blend(found.amount, found.weighted + lost * range_e12).annual_ppm <= lowest:
         return found, 0
     routed = can_be_routed(
@@ -346,7 +345,9 @@ def _least_cost(market: _Market, rows: IntArray, lowest: int) -> tuple[Blend, in
     exact = _allocated(market, rows)
     if exact is None:
         raise DemandsUnmet("Listings that were accepted can't be funded.")
-    return blend(exact.units, market.monthly_e12[exact.entry]), 1
+    given = np.bincount(exact.entry, exact.units).astype(np.int64)
+    entry = np.flatnonzero(given)
+    return blend(given[entry], monthly_rate_e12(market.rates[entry])), 1
 
 
 def _fundable(market: _Market, accepted: BoolArray, left: BoolArray) -> IntArray:

@@ -64,6 +64,9 @@ class Supply:
             limits: ``[N]``, exposure limit, units; products with budgets must stay in 64 bits.
         """
         rows = np.flatnonzero((budgets > 0) & (limits > 0))
+        if (np.diff(np.sort(lenders[rows])) > 0).all():  # one entry a lender is one piece
+            size, slope = budgets[rows], limits[rows]
+            return cls(budgets.size, rows, size, slope, size // slope)
         rows = rows[np.argsort(lenders[rows], kind="stable")]
         step, size, slope = _pooled(*_staircases(lenders[rows], budgets[rows], limits[rows]))
         # What an entry's lender gives with it, less what the lender gives without it.
@@ -85,9 +88,9 @@ class Supply:
         """Return what entries ``start`` to ``end`` add for each ``k`` from ``low`` to ``high``."""
         first, last = np.searchsorted(self.entry, (start, end))
         bend = np.clip(self.bend[first:last], low - 1, high) - (low - 1)
-        flat, steep = np.zeros((2, high - low + 2), dtype=np.int64)
-        np.add.at(flat, bend, self.size[first:last])
-        np.add.at(steep, bend, self.slope[first:last])
+        # bincount adds floats, which is exact: sums stay below 2**53
+        flat = np.bincount(bend, self.size[first:last], high - low + 2).astype(np.int64)
+        steep = np.bincount(bend, self.slope[first:last], high - low + 2).astype(np.int64)
         sloping = int(self.slope[first:last].sum()) - np.cumsum(steep[:-1])
         total: IntArray = np.cumsum(flat[:-1]) + sloping * np.arange(low, high + 1)
         return total
@@ -97,9 +100,7 @@ class Supply:
         first, last = np.searchsorted(self.entry, (start, end))
         sloping = self.bend[first:last] >= listings
         worth = np.where(sloping, self.slope[first:last] * listings, self.size[first:last])
-        added = np.zeros(end - start, dtype=np.int64)
-        np.add.at(added, self.entry[first:last] - start, worth)
-        return added
+        return np.bincount(self.entry[first:last] - start, worth, end - start).astype(np.int64)
 
 
 def largest_sums(demands: IntArray) -> IntArray:

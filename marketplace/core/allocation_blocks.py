@@ -60,7 +60,7 @@ class _Spreading:
         return Parts(row[order], listing[order], units[order])
 
 
-_Solve = Callable[[IntArray, IntArray, IntArray, IntArray], Parts]
+_Solve = Callable[[IntArray, IntArray, IntArray, IntArray, FloatArray], Parts]
 
 
 def spread(
@@ -76,29 +76,51 @@ def spread(
     """
     done = _Spreading()
 
-    def whole(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Parts:
-        parts, path = _whole(units, limits, rates, demands)
+    def whole(
+        units: IntArray,
+        limits: IntArray,
+        rates: IntArray,
+        demands: IntArray,
+        costs: FloatArray,
+    ) -> Parts:
+        parts, path = _whole(units, limits, rates, demands, costs)
         if path is Path.LEVEL:
             done.path = path
         return parts
 
-    def widened(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Parts:
+    def widened(
+        units: IntArray,
+        limits: IntArray,
+        rates: IntArray,
+        demands: IntArray,
+        costs: FloatArray,
+    ) -> Parts:
         narrow = _narrow(units, limits, demands)
-        return _by_blocks(units, narrow, rates, demands, whole)
+        return _by_blocks(units, narrow, rates, demands, costs, whole)
 
-    return _by_blocks(units, limits, rates, demands, widened), done.path
+    costs: FloatArray = demands.astype(np.float64) * (float((units * rates).sum()) / float(units.sum()))
+    return _by_blocks(units, limits, rates, demands, costs, widened), done.path
 
 
 def _by_blocks(
-    units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray, solve: _Solve
+    units: IntArray,
+    limits: IntArray,
+    rates: IntArray,
+    demands: IntArray,
+    costs: FloatArray,
+    solve: _Solve,
 ) -> Parts:
-    """Cut a market where it is tight, and solve what remains of each block."""
+    """Cut a market where it is tight, and solve what remains of each block.
+
+    ``costs`` is what each listing's units should cost together; pieces that are forced into all
+    listings of a block come off it.
+    """
     listings = demands.shape[0]
     by_size = np.argsort(-demands, kind="stable")
     slack = room(demands) - crowding(limits, units, listings)
     cuts = np.flatnonzero(slack == 0).tolist()
     if cuts == [0, listings]:
-        return solve(units, limits, rates, demands)
+        return solve(units, limits, rates, demands, costs)
     done = _Spreading()
     for first, last in pairwise(cuts):
         columns = np.sort(by_size[first:last])
@@ -116,7 +138,9 @@ def _by_blocks(
         need = demands[columns] - int(limits[full].sum())
         open_to = np.flatnonzero(need)
         if open_to.size:
-            inner = solve(share[rest], limits[rest], rates[rest], need[open_to])
+            spent = float((limits[full] * rates[full]).sum())
+            left = costs[columns[open_to]] - spent
+            inner = solve(share[rest], limits[rest], rates[rest], need[open_to], left)
             done.add(rest[inner.row], columns[open_to][inner.listing], inner.units)
     return done.parts(listings)
 
@@ -140,10 +164,10 @@ def _narrow(units: IntArray, limits: IntArray, demands: IntArray) -> IntArray:
 
 
 def _whole(
-    units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray
+    units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray, costs: FloatArray
 ) -> tuple[Parts, Path]:
     """Spread a block in which nothing is forced."""
-    parts = fair(units, limits, rates, demands)
+    parts = fair(units, limits, rates, demands, costs)
     wrong = _MOST_MENDED + 1 if parts is None else _out_of_place(parts, units, limits, demands)
     listings = demands.shape[0]
     if wrong > _FEW and listings <= _DENSE_LISTINGS and units.shape[0] * listings <= _DENSE_CELLS:
@@ -161,7 +185,10 @@ def _out_of_place(parts: Parts, units: IntArray, limits: IntArray, demands: IntA
 
     A row that gives more than its units can't be mended: it counts as too many.
     """
-    above = int(np.maximum(parts.units - limits[parts.row], 0).sum())
+    if int(limits.max()) == 1:
+        above = int(parts.units.sum() - parts.units.shape[0])
+    else:
+        above = int(np.maximum(parts.units - limits[parts.row], 0).sum())
     sums = np.bincount(parts.listing, parts.units, demands.shape[0]).astype(np.int64)
     rows = np.bincount(parts.row, parts.units, units.shape[0]).astype(np.int64)
     if (rows > units).any():

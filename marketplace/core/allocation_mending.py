@@ -4,7 +4,8 @@ A unit of one listing may change its lender by a *chain*: an entry adds a unit i
 entry's unit leaves that listing and is added in the next, and so on. These are the augmenting paths
 of the flow network *entry -> the lender's limits, rising -> listing*.
 
-Three steps, each an exact argument about that flow:
+First, where lenders have one entry each, units are exchanged with rows nearby, many at once. Then
+three steps, each an exact argument about that flow, for what is left:
 
 1. Units above what a pair may hold are taken out, and entry by entry put where listings miss
    units, straight or by a chain. Who gives how much stays as it was.
@@ -24,9 +25,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from marketplace.core.allocation_parts import Parts, Rules, WorkingParts
+import numpy as np
+
+from marketplace.core.allocation_parts import (
+    Parts,
+    Rules,
+    WorkingParts,
+    exchange,
+    key_kind,
+    parts_of,
+)
 from marketplace.core.errors import MarketplaceRefusal
 
+_MOST_EXCHANGED = 10_000_000  # units, each a key
 _NEARBY = 200  # places in the queue within which an exchange is tried before a walk
 
 
@@ -49,6 +60,9 @@ def mend(parts: Parts, rules: Rules, *, is_fixed: bool) -> Parts:
     Raises:
         DemandsUnmet: when the demands can't be met.
     """
+    parts, left = _exchanged(parts, rules)
+    if not left and _is_whole(parts, rules, is_fixed=is_fixed):
+        return parts
     work = _Mending(parts, rules)
     work.take_out()
     if is_fixed:
@@ -58,6 +72,34 @@ def mend(parts: Parts, rules: Rules, *, is_fixed: bool) -> Parts:
     if not is_fixed and work.has_changed():
         work.improve()
     return work.parts()
+
+
+def _exchanged(parts: Parts, rules: Rules) -> tuple[Parts, int]:
+    """Exchange what stands where it may not, and return how much still does.
+
+    Only where each lender has one entry. Rows and listings keep their units, so what was of least
+    cost with nothing held stays so.
+    """
+    rows, listings = rules.lender.shape[0], rules.demands.shape[0]
+    pairs = np.array([(*pair, units) for pair, units in rules.held.items()], dtype=np.int64)
+    pairs = pairs.reshape(-1, 3)
+    held = np.minimum(pairs[:, 2], rules.limits[pairs[:, 0]])
+    most = int(parts.units.sum(dtype=np.float64)) + int(held.sum(dtype=np.float64))
+    is_plain = bool((rules.lender == np.arange(rows)).all())
+    if not parts.row.size or not is_plain or most > _MOST_EXCHANGED:
+        return parts, most
+    bits, kind = listings.bit_length(), key_kind(rows, listings)
+    keys = np.repeat(((parts.row << bits) | parts.listing).astype(kind), parts.units)
+    besides = np.repeat(((pairs[:, 0] << bits) | pairs[:, 1]).astype(kind), held)
+    left = exchange(keys, bits, rules.limits, np.sort(besides))
+    return parts_of(keys, bits), left
+
+
+def _is_whole(parts: Parts, rules: Rules, *, is_fixed: bool) -> bool:
+    """Whether the demands are met, and, if it is fixed, each row gives its budget."""
+    given = np.bincount(parts.listing, parts.units, rules.demands.shape[0])
+    used = np.bincount(parts.row, parts.units, rules.budgets.shape[0])
+    return bool((given == rules.demands).all() and (not is_fixed or (used == rules.budgets).all()))
 
 
 class _Mending(WorkingParts):

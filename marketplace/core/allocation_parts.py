@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from marketplace.core.arrays import IntArray, offsets_of
+from marketplace.core.arrays import BoolArray, IntArray, offsets_of
+
+KeyArray = npt.NDArray[Any]  # of 32 or 64 bits without sign, as far as the numbers need
 
 _SHORT_LISTINGS = 2**16
+_TRIES = 8  # rounds of exchanges, each with rows twice as far away
+_NEAREST = 8  # rows on either side among which the first partners are
+_CANDIDATES = 2_000  # partners looked at in a round, as long as few units are out of place
+_MOST_CANDIDATES = 64  # for one unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +201,134 @@ class WorkingParts:
             np.concatenate([*listings, given.listing[done:]]),
             np.concatenate([*units, given.units[done:]]),
         )
+
+
+def key_kind(rows: int, listings: int) -> Any:
+    """The narrowest type for keys: ``row << listings.bit_length() | listing``."""
+    return np.uint32 if rows.bit_length() + listings.bit_length() <= 32 else np.uint64
+
+
+def exchange(keys: KeyArray, bits: int, limits: IntArray, held: KeyArray) -> int:
+    """Exchange units above limits with units of rows nearby, in place; return how many are left.
+
+    A unit out of place takes the listing of another row's unit, which takes its own. So rows and
+    listings keep their units, and as rows are in order of rate, the listings' rates hardly change.
+    Only exchanges that are valid whichever others are made: what has been given away still counts.
+
+    Args:
+        keys: of each unit, sorted: row | listing, the latter in the last ``bits`` bits.
+        bits: of the listing.
+        limits: ``int64 [rows]``, units of one row in one listing.
+        held: keys of units that rows hold besides, sorted.
+    """
+    kind: Any = keys.dtype.type
+    left = _above(keys, bits, limits, held)
+    if not left.size:
+        return 0
+    start = np.searchsorted(keys, np.arange(limits.shape[0] + 1, dtype=kind) << kind(bits))
+    is_loose = np.zeros(keys.shape[0], dtype=np.bool_)
+    is_loose[left] = True
+    now, taken = keys.copy(), held
+    for attempt in range(_TRIES):
+        row = (now[left] >> kind(bits)).astype(np.int64)
+        position, whose = _partners(left, row, start, attempt)
+        mine_now, other = now[left, None], now[position]
+        swap = (mine_now ^ other) & kind((1 << bits) - 1)
+        mine, theirs = mine_now ^ swap, other ^ swap
+        valid = (whose != row[:, None]) & ~is_loose[position]
+        valid &= ~_is_full(keys, taken, mine, limits[row, None])
+        valid &= ~_is_full(keys, taken, theirs, limits[whose])
+        column = valid.argmax(axis=1)
+        chosen = np.flatnonzero(valid[np.arange(row.shape[0]), column])
+        position, mine, theirs = (
+            table[chosen, column[chosen]] for table in (position, mine, theirs)
+        )
+        apart = _apart(position) & _apart(mine, theirs)
+        chosen, position, mine, theirs = (c[apart] for c in (chosen, position, mine, theirs))
+        now[left[chosen]], now[position] = mine, theirs
+        taken = np.sort(np.concatenate([taken, mine, theirs]))
+        left = np.delete(left, chosen)
+        if not left.size:
+            break
+    now.sort()
+    keys[:] = now
+    # A unit may have come right as another of its pair was taken in exchange.
+    return int(_above(keys, bits, limits, held).shape[0]) if left.size else 0
+
+
+def _partners(
+    left: IntArray, row: IntArray, start: IntArray, attempt: int
+) -> tuple[IntArray, IntArray]:
+    """Return places of units in rows nearby, and those rows, ``[units out of place, tries]``.
+
+    Rows are drawn alike, whatever their size: those with few units are the most likely to take any.
+    """
+    rows = start.shape[0] - 1
+    tries = np.arange(min(max(_CANDIDATES // left.shape[0], 1), _MOST_CANDIDATES))
+    number = left[:, None] * 7919 + (tries + attempt * _MOST_CANDIDATES) * 104_729
+    away = number % (2 * (_NEAREST << attempt)) - (_NEAREST << attempt)
+    other = row[:, None] + away + (away >= 0)
+    other = np.clip(
+        np.where((other < 0) | (other >= rows), 2 * row[:, None] - other, other), 0, rows - 1
+    )
+    units = start[other + 1] - start[other]
+    position = start[other] + (number >> 4) % np.maximum(units, 1)
+    return np.minimum(position, start[-1] - 1), np.where(units > 0, other, row[:, None])
+
+
+def _above(keys: KeyArray, bits: int, limits: IntArray, held: KeyArray) -> IntArray:
+    """Return the places of units that are above their rows' limits, what is held included."""
+    kind: Any = keys.dtype.type
+    places: list[IntArray] = []
+    if (limits == 1).all():
+        places.append(np.flatnonzero(keys[1:] == keys[:-1]) + 1)
+    else:
+        most = limits[(keys >> kind(bits)).astype(np.int64)]
+        before = np.arange(keys.shape[0]) - most
+        places.append(np.flatnonzero((before >= 0) & (keys[np.maximum(before, 0)] == keys)))
+    if held.size:
+        pairs, units = np.unique(held, return_counts=True)
+        start, end = np.searchsorted(keys, pairs), np.searchsorted(keys, pairs, side="right")
+        over = units + (end - start) - limits[(pairs >> kind(bits)).astype(np.int64)]
+        over = np.clip(over, 0, end - start)
+        first = np.repeat(end - np.cumsum(over), over)
+        places.append(first + np.arange(first.shape[0]))
+        return np.unique(np.concatenate(places))
+    return places[0]
+
+
+def _is_full(keys: KeyArray, taken: KeyArray, wanted: KeyArray, limits: IntArray) -> BoolArray:
+    """Whether a pair has its limit among the keys, or any unit among those taken besides."""
+    place = np.searchsorted(keys, wanted) + np.maximum(limits, 1) - 1
+    full = np.broadcast_to(limits == 0, wanted.shape).copy()
+    full |= keys[np.minimum(place, keys.shape[0] - 1)] == wanted
+    if taken.size:
+        place = np.minimum(np.searchsorted(taken, wanted), taken.shape[0] - 1)
+        full |= taken[place] == wanted
+    return full
+
+
+def _apart(*columns: npt.NDArray[Any]) -> BoolArray:
+    """Return the rows none of whose values stands in an earlier place of any column, ``[N]``."""
+    values = np.concatenate(columns)
+    is_first = np.zeros(values.shape[0], dtype=np.bool_)
+    is_first[np.unique(values, return_index=True)[1]] = True
+    apart: BoolArray = np.logical_and.reduce(is_first.reshape(len(columns), -1), axis=0)
+    return apart
+
+
+def parts_of(keys: KeyArray, bits: int) -> Parts:
+    """Return the parts of units' sorted keys: row | listing."""
+    kind: Any = keys.dtype.type
+    is_new = np.ones(keys.shape[0], dtype=np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
+    if is_new.all():
+        units = np.ones(keys.shape[0], dtype=np.int64)
+    else:
+        first = np.flatnonzero(is_new)
+        units, keys = np.diff(first, append=keys.shape[0]), keys[first]
+    listing = keys & kind((1 << bits) - 1)
+    return Parts((keys >> kind(bits)).astype(np.int64), listing.astype(np.int64), units)
 
 
 def _by_listing(listing: IntArray, listings: int) -> tuple[IntArray, list[int]]:

@@ -8,20 +8,34 @@ distances from the market's mean. It is fitted on classes of pieces of similar s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from marketplace.core.allocation_parts import KeyArray
 from marketplace.core.arrays import BoolArray, IntArray
 
 FloatArray = npt.NDArray[np.float64]
+ShareArray = npt.NDArray[np.float32]
 
-_CLASSES_PER_E = 4  # classes of large pieces while their size grows by the factor e
-_ROUNDS = 7
+_CLASSES_PER_E = 2  # classes of large pieces while their size grows by the factor e
+_ROUNDS = 4
 _BISECTIONS = 20
 _WALKED = 12.0  # odds of being in the largest listing beyond which a piece is walked
+_WALKED_DENSE = 100.0  # the same where shares of all pieces are computed
 _EVEN_SHARE = 0.75  # odds up to which windows of any size go together
 _NARROW = 1.0  # below it, size classes are narrower and fewer units stand twice
+_CACHED = 65_536  # shares computed together, as many as stay in a processor's cache
+_GOLDEN = 0.6180339887498949
+_SPREAD = 0.9  # of a unit, over which the listings' first places are spread
+_TURNING = 0.1  # part of the units before and after the middle in which places are turned round
+_FEW = 10  # units below which a listing's places are spread less, so that totals never fall
+_MOST_SHIFT = 0.2  # of a unit, so that no listing gains or loses one
+_MOST_TILT = 0.8  # below 1, so that shares stay positive
+_SHORT = 30_000  # units of a listing up to which 16 bits do
+_TIME_BITS = 10
 _STEEPEST = 30.0  # beyond it a sigmoid is 0 or 1
 
 
@@ -35,6 +49,7 @@ class Classes:
         count, limit, units, rate: ``[C]``, number of pieces and their means; the rate is a
             distance from the market's mean, scaled to at most 1.
         distance: ``[P]``, each piece's own.
+        mean, scale: ppm, of the distances.
     """
 
     of: IntArray
@@ -44,14 +59,19 @@ class Classes:
     units: FloatArray
     rate: FloatArray
     distance: FloatArray
+    mean: float = 0.0
+    scale: float = 1.0
 
 
-def classes_of(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Classes:
+def classes_of(
+    units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray, *, is_dense: bool
+) -> Classes:
     """Return the classes of the pieces: by size, and in each a cheap and a dear half."""
     mean = float((units * rates).sum()) / float(units.sum())
     apart: FloatArray = rates.astype(np.float64) - mean
-    distance: FloatArray = apart / max(float(np.abs(apart).max()), 1.0)
-    size, is_large = _sizes(units, limits, demands)
+    scale = max(float(np.abs(apart).max()), 1.0)
+    distance: FloatArray = apart / scale
+    size, is_large = _sizes(units, limits, demands, is_dense=is_dense)
     middle = np.bincount(size, distance * units) / np.bincount(size, units)
     halves = 2 * size + (distance > middle[size])
     present = np.flatnonzero(np.bincount(halves))
@@ -73,6 +93,8 @@ def classes_of(units: IntArray, limits: IntArray, rates: IntArray, demands: IntA
         units=total[place] / count,
         rate=rate[place],
         distance=distance,
+        mean=mean,
+        scale=scale,
     )
 
 
@@ -90,7 +112,9 @@ def _crowd(units: IntArray, limits: IntArray, demands: IntArray) -> float:
     return low / (1 - low)
 
 
-def _sizes(units: IntArray, limits: IntArray, demands: IntArray) -> tuple[IntArray, BoolArray]:
+def _sizes(
+    units: IntArray, limits: IntArray, demands: IntArray, *, is_dense: bool
+) -> tuple[IntArray, BoolArray]:
     """Return each piece's size class, from the largest down, and which classes are walked.
 
     A window of ``u`` units meets the largest listing ``p u / mean`` times, where ``p`` is the
@@ -99,20 +123,27 @@ def _sizes(units: IntArray, limits: IntArray, demands: IntArray) -> tuple[IntArr
     # The last factor: a piece with a unit in nearly every listing is nearly sure of each.
     free = np.maximum(limits * demands.shape[0] - units, 0.5) / (limits * demands.shape[0])
     chance = units * _crowd(units, limits, demands) / free
-    walked = (limits > 1) | (chance > _WALKED)
+    walked = (limits > 1) | (chance > (_WALKED_DENSE if is_dense else _WALKED))
     walked &= units > 1
-    edges = [_WALKED]
-    while edges[-1] > _EVEN_SHARE:
-        edges.append(edges[-1] / max(_NARROW * (1 + 1 / edges[-1]) ** 2, 1.05))
-    size = np.searchsorted(-np.array(edges), -chance, side="left")
-    top = np.log(np.maximum(units, 1)) * _CLASSES_PER_E
-    key = np.where(walked, (top.astype(np.int64) << 32) | limits, -size - 1)
+    scale = (np.log(np.maximum(units, 1)) * _CLASSES_PER_E).astype(np.int64)
+    if is_dense:
+        size = scale
+    else:
+        edges = [_WALKED]
+        while edges[-1] > _EVEN_SHARE:
+            edges.append(edges[-1] / max(_NARROW * (1 + 1 / edges[-1]) ** 2, 1.05))
+        size = np.searchsorted(-np.array(edges), -chance, side="left")
+    key = np.where(walked, (scale << 32) | limits, -size - 1)
     found, of = np.unique(key, return_inverse=True)
     return of, found >= 0
 
 
-def fit(classes: Classes, wanted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def fit(
+    classes: Classes, wanted: FloatArray, owed: FloatArray | float = 0.0
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit rows ``[C]``, columns ``[n]`` and tilts ``[n]`` of the shares, by turns of Newton steps.
+
+    Each listing's units should sum to ``wanted``, and their distances in rate to ``owed``.
 
     Columns are kept from an overflow by steps of at most 1; the tilt is held back a little, so that
     it stays finite where equal blends can't be had.
@@ -129,7 +160,7 @@ def fit(classes: Classes, wanted: FloatArray) -> tuple[FloatArray, FloatArray, F
         rows += step
         chance += slope * step[:, None]
         off, off_rate = moments[:2] @ chance
-        off, off_rate = wanted - off, -off_rate
+        off, off_rate = wanted - off, owed - off_rate
         a, b, c = moments @ slope
         a, c = a + 1e-9, c + 1e-6 * wanted
         det = a * c - b * b + 1e-12
@@ -146,17 +177,172 @@ def shares_of(
     columns: FloatArray,
     tilt: FloatArray,
 ) -> FloatArray:
-    """Return the large pieces' shares ``[large, n]``, each row near its own units."""
+    """Return the shares of ``large`` pieces ``[large, n]``, each row near its own ``units``."""
+    return narrow_shares(classes, units, large, (rows, columns, tilt)).astype(np.float64)
+
+
+def narrow_shares(
+    classes: Classes,
+    units: IntArray,
+    large: IntArray,
+    fitted: tuple[FloatArray, FloatArray, FloatArray],
+) -> ShareArray:
+    """Return the same in 32 bits: aims needn't be exact, and this takes half the time."""
+    rows, columns, tilt = fitted
     of = classes.of[large]
     limit = classes.limit[of]
     base = rows - _log_odds(classes.units, classes.limit * columns.shape[0])
     own = base[of] + _log_odds(units, limit * columns.shape[0])
-    chance = sigmoid(own[:, None] + columns + classes.distance[large][:, None] * tilt)
-    miss = units - limit * chance.sum(axis=1)
-    slope = chance * (1 - chance)
-    chance += slope * np.clip(miss / (limit * slope.sum(axis=1) + 1e-9), -1, 1)[:, None]
-    shares: FloatArray = limit[:, None] * chance
-    return shares
+    found = np.empty((large.shape[0], columns.shape[0]), dtype=np.float32)
+    scaled = (-classes.distance[large], -own, limit, units / limit)
+    narrow = [column.astype(np.float32)[:, None] for column in scaled]
+    by_listing = columns.astype(np.float32), tilt.astype(np.float32)
+    step = max(1, _CACHED // columns.shape[0])
+    for first in range(0, large.shape[0], step):
+        rows_here = slice(first, first + step)
+        _fill_shares(found[rows_here], *by_listing, *(column[rows_here] for column in narrow))
+    return found
+
+
+def _fill_shares(
+    shares: ShareArray,
+    columns: ShareArray,
+    tilt: ShareArray,
+    nearness: ShareArray,
+    own: ShareArray,
+    limit: ShareArray,
+    wanted: ShareArray,
+) -> None:
+    """Fill in some rows of shares: sigmoids, and one Newton step towards each row's units."""
+    np.multiply(nearness, tilt, out=shares)
+    shares += own
+    shares -= columns
+    np.minimum(shares, _STEEPEST, out=shares)
+    np.exp(shares, out=shares)
+    shares += 1
+    np.reciprocal(shares, out=shares)
+    sums = shares.sum(axis=1, keepdims=True)
+    rest = 1 - shares
+    slope = sums - np.einsum("ij,ij->i", shares, shares)[:, None]
+    rest *= np.clip((wanted - sums) / (slope + np.float32(1e-6)), -1, 1)
+    rest += 1
+    shares *= rest
+    shares *= limit
+
+
+def _moments(shares: ShareArray, distance: ShareArray) -> ShareArray:
+    """Return the sums of shares, times distance, and times its square, by listing, ``[3, n]``."""
+    moments: ShareArray = np.stack([np.ones_like(distance), distance, distance**2]) @ shares
+    return moments
+
+
+def rounded(
+    shares: ShareArray,
+    units: IntArray,
+    distance: FloatArray,
+    demands: IntArray,
+    owed: FloatArray,
+    numbers: tuple[IntArray, Any],
+) -> KeyArray:
+    """Round shares to units, exactly by row and by listing; return the units' keys: row | listing.
+
+    Down the rows, in order of rate, each listing's running total reaches its ``k``-th unit at some
+    time in some row. All units in order of these times are then dealt out to the rows, each as many
+    as it gives. Where the totals stand before the first row, between 0 and 1, is spread over the
+    listings, so that not all reach units at the same time. That alone would shift each listing's
+    rates by up to a unit's distance, so in the middle the places are turned round, and what still
+    would make the listing dearer or cheaper than it should be is levelled by a shift of them all.
+
+    Args:
+        shares: ``float32 [P, n]``, rows in order of rate; overwritten.
+        units: ``int64 [P]``, summing to the demands.
+        distance: ``[P]``, of each row's rate from the market's mean.
+        demands: ``[n]``, units.
+        owed: ``[n]``, what the distances of each listing's units should sum to.
+        numbers: the rows' numbers in keys ``[P]``, and the type of keys.
+    """
+    rows, listings = shares.shape
+    near = distance.astype(np.float32)
+    sums, first, second = (column.astype(np.float64) for column in _moments(shares, near))
+    wanted = np.maximum(demands, 0)
+    ratio = wanted / np.maximum(sums, 1e-9)
+    # With 1 + tilt x distance for a factor, units and rates come out as they should.
+    off = (owed - first * ratio) / np.maximum(second * ratio, 1e-9)
+    tilt = np.clip(off, -_MOST_TILT, _MOST_TILT)
+    ratio = wanted / np.maximum(sums + tilt * first, 1e-9)
+    factor = np.stack([ratio, ratio * tilt]).astype(np.float32)
+    step = max(1, _CACHED // listings)
+    for row in range(0, rows, step):
+        here = slice(row, row + step)
+        shares[here] *= near[here, None] * factor[1] + factor[0]
+    place = np.empty(listings)
+    place[np.argsort(-demands, kind="stable")] = np.arange(listings) * _GOLDEN % 1 - 0.5
+    place *= _SPREAD * np.minimum(demands / _FEW, 1)
+    done = np.cumsum(units, dtype=np.float64)
+    turn = np.clip((0.5 - (done - units / 2) / done[-1]) / _TURNING, -1, 1)
+    reach = max(float(distance[-1] - distance[0]), 1e-9)
+    shift = (near @ shares - owed) / reach
+    shift -= place * float(turn[:-1] @ np.diff(distance)) / reach
+    before = np.clip(place + np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT) + 0.5, 0.01, 0.99)
+    shares[0] += before
+    turning = np.flatnonzero(np.diff(turn)) + 1
+    if turning.size:
+        span = slice(int(turning[0]), int(turning[-1]) + 1)
+        shares[span] += np.diff(turn)[span.start - 1 : span.stop - 1, None] * place
+    for above, own in pairwise(shares):
+        np.add(above, own, out=own)
+    return _dealt(shares, units, demands, before, numbers)
+
+
+def _dealt(
+    running: ShareArray,
+    units: IntArray,
+    demands: IntArray,
+    before: FloatArray,
+    numbers: tuple[IntArray, Any],
+) -> KeyArray:
+    """Deal the units that running totals reach to the rows; return the units' keys, by row."""
+    rows, listings = running.shape
+    bits = listings.bit_length()
+    short = int(demands.max(initial=0)) < _SHORT
+    whole = np.zeros((rows + 1, listings), dtype=np.int16 if short else np.int32)
+    np.copyto(whole[1:], running, casting="unsafe")
+    whole[-1] = demands
+    flat = np.flatnonzero(whole[1:] != whole[:-1])
+    counts = whole[1:].ravel()[flat] - whole[:-1].ravel()[flat]
+    if (counts < 0).any():
+        falls = np.unique(flat[counts < 0] % listings)
+        rising = np.maximum.accumulate(whole[:, falls], axis=0)
+        whole[:, falls] = np.clip(rising, 0, demands[falls])
+        flat = np.flatnonzero(whole[1:] != whole[:-1])
+        counts = whole[1:].ravel()[flat] - whole[:-1].ravel()[flat]
+    now = running.ravel()[flat]
+    earlier = running.ravel()[flat - listings]
+    row = (flat // listings).astype(np.uint32)
+    listing = flat.astype(np.uint32) - row * np.uint32(listings)
+    is_first = slice(0, int(np.searchsorted(flat, listings)))
+    earlier[is_first] = before[listing[is_first]]
+    step = np.float32(1) / np.maximum(now - earlier, np.float32(1e-6))
+    time = 1 - (now - np.floor(now)) * step
+    more = np.flatnonzero(counts > 1)
+    if more.size:
+        again = np.repeat(more, counts[more] - 1)
+        time = np.concatenate([time, time[again] - step[again]])
+        row, listing = (np.concatenate([c, c[again]]) for c in (row, listing))
+    np.clip(time, 0, 0.999, out=time)
+    time *= np.float32(1 << _TIME_BITS)
+    is_narrow = rows.bit_length() + bits + _TIME_BITS <= 32
+    order = row if is_narrow else row.astype(np.uint64)
+    order <<= order.dtype.type(_TIME_BITS)
+    order |= time.astype(order.dtype)
+    order <<= order.dtype.type(bits)
+    order |= listing
+    order.sort()
+    number, kind = numbers
+    dealt: KeyArray = (order & order.dtype.type((1 << bits) - 1)).astype(kind)
+    count = min(dealt.shape[0], int(units.sum()))
+    dealt[:count] |= np.repeat(number.astype(kind) << kind(bits), units)[:count]
+    return dealt[:count]
 
 
 def _log_odds(units: IntArray | FloatArray, most: FloatArray) -> FloatArray:

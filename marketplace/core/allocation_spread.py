@@ -5,20 +5,25 @@ is too. What is left is who lends to whom, and it is a choice of fairness, not o
 
 1. Each piece is given a smaller limit, just enough to reach as many listings as possible, as far as
    all can still be routed (Gale and Ryser again).
-2. Pieces too large for an even share of the largest listings (*large* ones) get shares
-   ``limit x sigmoid(row + column + tilt x rate)``: the maximum-entropy shares under given sums of
-   rows, columns, and rates by column. They are fitted on classes of size and rate by Newton steps,
-   then large pieces are walked in rate order, each to the listings furthest behind their targets.
-3. The others (*small* ones) take consecutive windows, in rate order, of one sequence in which each
-   listing's remaining units are evenly spaced. So each listing meets every rate equally often.
+2. Shares are fitted to classes of pieces of similar sizes and rates, so that each listing gets its
+   demand at the market's mean rate (:mod:`marketplace.core.allocation_shares`).
+3. *Large* pieces, those nearly sure to be in the largest listings, are walked one by one in rate
+   order, each to the listings furthest behind their targets, in units and in rate.
+4. Where pieces times listings are few, the shares of the others are computed too, and rounded
+   exactly by piece and by listing (:func:`~marketplace.core.allocation_shares.rounded`).
+5. Where they are many, each class of the others is a *tier*: its shares are rounded as in 3, and in
+   rate order its pieces take consecutive windows of a sequence in which each listing's units are
+   evenly spaced. So each listing meets every rate of the tier equally often.
 
-Rounding leaves a few units twice in one listing, or one too many; they are moved by chains, which
-always exist as the amounts can be routed. Equal blends can't be had in every market, and the fit
-is a heuristic: no bound on the differences is claimed.
+Rounding leaves a few units twice in one listing, or one too many. They are exchanged with pieces
+nearby in rate (:func:`~marketplace.core.allocation_parts.exchange`); what is left is moved by
+chains, which always exist as the amounts can be routed. Equal blends can't be had in every market,
+and the fit is a heuristic: no bound on the differences is claimed.
 
-The walk is bounded by ``_MOST_SHARES``, the mending by ``_MOST_MENDED``. Beyond them
-:func:`level` is used: each piece goes where the need is largest. It lowers the largest needs most,
-so what remains is majorised by whatever another choice would leave, and can be met if that can.
+The walk is bounded by ``_MOST_SHARES`` and ``_MOST_UNITS``, the mending by a number of units in the
+caller. Beyond them :func:`level` is used: each piece goes where the need is largest. It lowers the
+largest needs most, so what remains is majorised by whatever another choice would leave, and can be
+met if that can.
 """
 
 from __future__ import annotations
@@ -26,27 +31,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from marketplace.core.allocation_parts import Parts
+from marketplace.core.allocation_parts import KeyArray, Parts, exchange, key_kind, parts_of
 from marketplace.core.allocation_shares import (
     Classes,
     FloatArray,
     classes_of,
     fit,
+    narrow_shares,
+    rounded,
     shares_of,
     sigmoid,
 )
 from marketplace.core.allocation_units import Pieces, can_be_routed
-from marketplace.core.arrays import BoolArray, IntArray
-
-KeyArray = npt.NDArray[Any]  # of 32 or 64 bits without sign, as far as the numbers need
+from marketplace.core.arrays import IntArray
 
 _MOST_SHARES = 40_000_000  # large pieces x listings
+_MOST_UNITS = 50_000_000  # beyond it keys of single units take too much memory
 _SHORT_BITS = 14
 _STEER = 4.0  # weight of a listing's distance in rate against its distance in units
-_PARTNERS = 10  # rows on either side that an exchange is tried with
-_EXCHANGES = 3
+_MOST_DENSE = 4_000_000  # pieces x listings up to which all shares are computed
 
 
 def widest(pieces: Pieces, demands: IntArray) -> IntArray:
@@ -69,7 +73,13 @@ def widest(pieces: Pieces, demands: IntArray) -> IntArray:
     return np.minimum(pieces.limit, -(-pieces.units // low))
 
 
-def fair(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) -> Parts | None:
+def fair(
+    units: IntArray,
+    limits: IntArray,
+    rates: IntArray,
+    demands: IntArray,
+    costs: FloatArray | None = None,
+) -> Parts | None:
     """Spread pieces, given in rate order, so that the listings' blends are nearly equal.
 
     Args:
@@ -77,38 +87,67 @@ def fair(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray) 
         limits: ``[P]``, for which the units can be routed.
         rates: ``[P]``, ppm, rising.
         demands: ``[n]``, positive.
+        costs: ``[n]``, units times ppm, what each listing's units should cost together; the mean
+            rate times its demand if it isn't given. Where a listing has got dear units elsewhere
+            already, less evens that out as far as may be.
 
     Returns:
-        Parts that may still exceed limits and demands by a little; ``None`` where the walk would
-        take too many steps.
+        Parts that may still exceed limits and demands by a little; ``None`` where that would take
+        too many steps or too much memory.
     """
     listings = demands.shape[0]
-    classes = classes_of(units, limits, rates, demands)
-    large = np.flatnonzero(classes.is_large[classes.of])
-    if large.shape[0] * listings > _MOST_SHARES:
+    is_dense = units.shape[0] * listings <= _MOST_DENSE
+    classes = classes_of(units, limits, rates, demands, is_dense=is_dense)
+    is_large = classes.is_large[classes.of]
+    large = np.flatnonzero(is_large)
+    if large.shape[0] * listings > _MOST_SHARES or int(units.sum()) > _MOST_UNITS:
         return None
-    rows, columns, tilt = fit(classes, demands.astype(np.float64))
+    wanted = demands.astype(np.float64)
+    owed = np.zeros(listings) if costs is None else (costs - classes.mean * wanted) / classes.scale
+    fitted = fit(classes, wanted, owed)
     served = np.zeros((0, listings), dtype=np.int64)
     behind = np.zeros((2, listings))
     if large.size:
-        targets = shares_of(classes, units[large], large, rows, columns, tilt)
+        targets = shares_of(classes, units[large], large, *fitted)
         served = _walk(
             targets, units[large], limits[large], classes.distance[large], behind, demands
         )
-    tiers = np.flatnonzero(~classes.is_large)
-    allotted = np.zeros((0, listings), dtype=np.int64)
-    if tiers.size:
-        targets = classes.count[tiers, None] * sigmoid(
-            rows[tiers, None] + columns + classes.rate[tiers, None] * tilt
-        )
-        left = demands - served.sum(axis=0)
-        totals = np.bincount(classes.of, units, classes.count.shape[0]).astype(np.int64)[tiers]
-        allotted = _walk(
-            targets[:-1], totals[:-1], totals[:-1], classes.rate[tiers[:-1]], behind, left
-        )
-        rest = left - allotted.sum(axis=0)
-        allotted = np.concatenate([allotted, np.maximum(rest, 0)[None]])
+    if is_dense:
+        small = np.flatnonzero(~is_large)
+        left = _left_whole(served, limits[large], classes.distance[large], demands)
+        owed = owed - classes.distance[large] @ served
+        shares = narrow_shares(classes, units[small], small, fitted)
+        numbers = small, key_kind(units.shape[0], listings)
+        found = _walked_keys(large, served, numbers[1])
+        if small.size:
+            dealt = rounded(shares, units[small], classes.distance[small], left, owed, numbers)
+            found = np.concatenate([found, dealt])
+        return _settled(found, listings, limits)
+    left = demands - served.sum(axis=0)
+    allotted = _tiers(classes, units, fitted, behind, left)
     return _as_parts(units, limits, classes, large, served, allotted)
+
+
+def _tiers(
+    classes: Classes,
+    units: IntArray,
+    fitted: tuple[FloatArray, FloatArray, FloatArray],
+    behind: FloatArray,
+    left: IntArray,
+) -> IntArray:
+    """Return the units that each class of small pieces gives each listing, ``[tiers, n]``."""
+    rows, columns, tilt = fitted
+    tiers = np.flatnonzero(~classes.is_large)
+    if not tiers.size:
+        return np.zeros((0, left.shape[0]), dtype=np.int64)
+    targets = classes.count[tiers, None] * sigmoid(
+        rows[tiers, None] + columns + classes.rate[tiers, None] * tilt
+    )
+    totals = np.bincount(classes.of, units, classes.count.shape[0]).astype(np.int64)[tiers[:-1]]
+    rates = classes.rate[tiers[:-1]]
+    allotted = _walk(targets[:-1], totals, totals, rates, behind, left)
+    rest = left - allotted.sum(axis=0)
+    return np.concatenate([allotted, np.maximum(rest, 0)[None]])
 
 
 def _as_parts(
@@ -122,23 +161,12 @@ def _as_parts(
     """Return the parts of large pieces as walked, and of the others by windows."""
     listings = served.shape[1]
     bits = listings.bit_length()
-    kind: Any = np.uint32 if bits + units.shape[0].bit_length() <= 32 else np.uint64
+    kind = key_kind(units.shape[0], listings)
     numbers = np.arange(units.shape[0], dtype=kind) << kind(bits)
     small = np.flatnonzero(~classes.is_large[classes.of])
     small = small[np.argsort(classes.of[small].astype(np.int16), kind="stable")]
     found = [_windows(np.repeat(numbers[small], units[small]), allotted)]
-    rows, columns = np.nonzero(served)
-    walked = numbers[large][rows] | columns.astype(kind)
-    found.append(np.repeat(walked, served[rows, columns]))
-    keys = np.concatenate(found)
-    keys.sort()
-    _part_twins(keys, bits, limits)
-    first = np.flatnonzero(np.concatenate([np.ones(1, dtype=np.bool_), keys[1:] != keys[:-1]]))
-    counts = np.diff(first, append=keys.shape[0])
-    if first.shape[0] < keys.shape[0]:
-        keys = keys[first]
-    row, listing = keys >> kind(bits), keys & kind((1 << bits) - 1)
-    return Parts(row.astype(np.int64), listing.astype(np.int64), counts)
+    return _settled(np.concatenate([*found, _walked_keys(large, served, kind)]), listings, limits)
 
 
 def level(units: IntArray, limits: IntArray, demands: IntArray) -> Parts:
@@ -168,50 +196,41 @@ def level(units: IntArray, limits: IntArray, demands: IntArray) -> Parts:
     )
 
 
-def _part_twins(keys: KeyArray, bits: int, limits: IntArray) -> None:
-    """Exchange units that stand twice in a listing with rows nearby in rate, in place.
-
-    Only exchanges that are valid whichever others are made: no partner twice, none with twins.
-    """
-    kind: Any = keys.dtype.type
-    mask = (1 << bits) - 1
-    offsets = np.array([o for d in range(1, _PARTNERS + 1) for o in (-d, d)])
-    for _ in range(_EXCHANGES):
-        twin = np.flatnonzero(keys[1:] == keys[:-1]) + 1
-        row = (keys[twin] >> kind(bits)).astype(np.int64)
-        twin, row = twin[limits[row] == 1], row[limits[row] == 1]
-        if not twin.size:
-            return
-        listing = (keys[twin] & kind(mask)).astype(np.int64)
-        other = row[:, None] + offsets
-        has_twins = np.zeros(limits.shape[0], dtype=np.bool_)
-        has_twins[row] = True
-        inside = (other >= 0) & (other < limits.shape[0])
-        other = np.where(inside, other, 0)
-        start = np.searchsorted(keys, (other << bits).astype(kind))
-        count = np.searchsorted(keys, ((other + 1) << bits).astype(kind)) - start
-        position = start + (twin[:, None] * 7919 + offsets * 104729) % np.maximum(count, 1)
-        position = np.minimum(position, keys.shape[0] - 1)
-        mine = (row[:, None] << bits) | (keys[position].astype(np.int64) & mask)
-        theirs = (other << bits) | listing[:, None]
-        valid = inside & (count > 0) & ~has_twins[other]
-        valid &= ~_among(keys, mine) & ~_among(keys, theirs)
-        rows = np.flatnonzero(valid.any(axis=1))
-        chosen = rows, valid[rows].argmax(axis=1)
-        single = np.unique(other[chosen], return_index=True)[1]
-        single = single[np.unique(mine[chosen][single], return_index=True)[1]]
-        rows, column = rows[single], chosen[1][single]
-        keys[twin[rows]] = mine[rows, column].astype(kind)
-        keys[position[rows, column]] = theirs[rows, column].astype(kind)
-        keys.sort()
+def _walked_keys(large: IntArray, served: IntArray, kind: Any) -> KeyArray:
+    """Return the keys of the units of pieces that were walked."""
+    flat = np.flatnonzero(served != 0)
+    row, listing = np.divmod(flat, served.shape[1])
+    keys = ((large[row] << served.shape[1].bit_length()) | listing).astype(kind)
+    counts = served.ravel()[flat]
+    return np.repeat(keys, counts) if int(counts.max(initial=1)) > 1 else keys
 
 
-def _among(keys: KeyArray, wanted: IntArray) -> BoolArray:
-    """Which of ``wanted`` are among the sorted ``keys``."""
-    narrow = wanted.astype(keys.dtype)
-    place = np.minimum(np.searchsorted(keys, narrow), keys.shape[0] - 1)
-    found: BoolArray = keys[place] == narrow
-    return found
+def _settled(keys: KeyArray, listings: int, limits: IntArray) -> Parts:
+    """Return the parts of units' keys, those above limits exchanged where that is found."""
+    bits = listings.bit_length()
+    keys.sort()
+    exchange(keys, bits, limits, keys[:0])
+    return parts_of(keys, bits)
+
+
+def _left_whole(
+    served: IntArray, limits: IntArray, distance: FloatArray, demands: IntArray
+) -> IntArray:
+    """Return what is left of the demands; units too many in a listing move to the neediest."""
+    left: IntArray = demands - served.sum(axis=0)
+    for over in np.repeat(np.flatnonzero(left < 0), -left[left < 0]).tolist():
+        rows = np.flatnonzero(served[:, over] > 0)
+        needs = np.where(served[rows] < limits[rows, None], left, 0)
+        most = needs.max(axis=1)
+        good = np.flatnonzero(most >= most.max() / 2)
+        if most.max(initial=0) > 0:  # a row near the mean changes both blends the least
+            best = good[np.abs(distance[rows[good]]).argmin()]
+            under, row = int(needs[best].argmax()), int(rows[best])
+            served[row, over] -= 1
+            served[row, under] += 1
+            left[over] += 1
+            left[under] -= 1
+    return left
 
 
 def _walk(
@@ -229,28 +248,37 @@ def _walk(
     listings = shares.shape[1]
     served = np.zeros(shares.shape, dtype=np.int64)
     left = demands.copy()
+    score = np.empty(listings)
     steps = zip(units.tolist(), limits.tolist(), rates.tolist(), strict=True)
     for row, (count, limit, rate) in enumerate(steps):
         given, extra, share = served[row], count, shares[row]
         if limit > 1:
-            given += share.astype(np.int64)
+            given += np.minimum(share.astype(np.int64), limit - 1)
             extra -= int(given.sum())
             if extra < 0:  # the fit is only near: the last units of the largest shares go
                 over = np.argsort(-given, kind="stable")[:-extra]
                 given[over] -= given[over] > 0
-        share -= given
+                extra = 0
+            share -= given
+            left -= given
+        behind[0] += share
         if extra >= listings:
             given += 1
             share -= 1
+            behind[0] -= 1
+            left -= 1
         elif extra > 0:
-            score = share + behind[0] + (_STEER * rate) * behind[1]
-            score[left <= given] = -np.inf
-            chosen = np.argpartition(score, listings - extra)[listings - extra :]
+            np.multiply(behind[1], _STEER * rate, out=score)
+            score += behind[0]
+            if left.min() <= 0:
+                score[left <= 0] -= listings
+            chosen = score.argpartition(listings - extra)[listings - extra :]
             given[chosen] += 1
             share[chosen] -= 1
-        behind[0] += share
-        behind[1] += rate * share
-        left -= given
+            behind[0, chosen] -= 1
+            left[chosen] -= 1
+        share *= rate
+        behind[1] += share
     return served
 
 

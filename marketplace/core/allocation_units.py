@@ -71,9 +71,12 @@ class Pieces:
 
 
 def entries_of(lenders: IntArray, rates: IntArray, budgets: IntArray, limits: IntArray) -> Entries:
-    """Return the entries with their slots; lenders are renumbered densely, in their own order."""
+    """Return the entries with their slots; lenders are renumbered densely, in their own order.
+
+    Where each lender has one entry they are numbered as the entries are.
+    """
     rows = np.arange(lenders.shape[0], dtype=np.int64)
-    if (lenders[1:] > lenders[:-1]).all():
+    if (np.diff(np.sort(lenders)) > 0).all():
         starts = np.arange(rows.shape[0] + 1, dtype=np.int64)
         slots = (rows, rows, limits, limits, starts)
         return Entries(rates, budgets, limits, rows, *slots, is_plain=True)
@@ -90,9 +93,7 @@ def entries_of(lenders: IntArray, rates: IntArray, budgets: IntArray, limits: In
     below[1:] = np.where(slot_lender[1:] == slot_lender[:-1], slot_limit[:-1], 0)
     starts = offsets_of(np.bincount(slot_lender))
     slots = (slot, slot_lender, slot_limit, slot_limit - below, starts)
-    plain = bool(starts.shape[0] == rows.shape[0] + 1 and (lender == slot).all())
-    is_plain = plain and bool((slot == rows).all())
-    return Entries(rates, budgets, limits, lender, *slots, is_plain=is_plain)
+    return Entries(rates, budgets, limits, lender, *slots, is_plain=False)
 
 
 def hull_pieces(lender: IntArray, step: IntArray, units: IntArray) -> Pieces:

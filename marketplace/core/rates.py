@@ -101,8 +101,15 @@ class Blend:
 
     @property
     def annual_fraction(self) -> float:
-        """The blend as an annual effective rate, a fraction (.07 is 7 %)."""
-        return annual_fraction(self.monthly_e12)
+        """The blend as an annual effective rate, a fraction (.07 is 7 %).
+
+        Raises:
+            RateRefused: for a blend of nothing.
+        """
+        if self.amount <= 0:
+            raise RateRefused("Nothing was blended, so there is no rate.")
+        # A quotient of integers is rounded once, as that of the exact mean is.
+        return math.expm1(12 * math.log1p(self.weighted / (self.amount * E12)))
 
     @property
     def annual_ppm(self) -> int:

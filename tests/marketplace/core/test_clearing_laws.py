@@ -160,7 +160,7 @@ def cheapest_by_offer(market: Market) -> tuple[list[int], int]:
 def test_clearing_keeps_the_laws_and_costs_least(seed: int) -> None:
     seen = dict.fromkeys(Outcome, 0)
     again = 0
-    for book in books(seed, 250):
+    for book in books(seed, 200):
         cleared = clear_market(book.queue, book.listings, book.held)
         check_money_and_limits(book, cleared)
         outcomes = {one.listing_id: one for one in cleared.outcomes}
@@ -180,7 +180,7 @@ def test_clearing_keeps_the_laws_and_costs_least(seed: int) -> None:
 
 def test_who_is_funded_is_the_plain_definition() -> None:
     """Borrower's first listings, less those whose own blend was too dear, by the plain rule."""
-    for book in books(4, 300):
+    for book in books(4, 240):
         cleared = clear_market(book.queue, book.listings, book.held)
         wanted = book.listings
         playing: list[int] = []
@@ -201,7 +201,7 @@ def test_who_is_funded_is_the_plain_definition() -> None:
 
 def test_row_order_does_not_matter() -> None:
     draw = np.random.default_rng(9)
-    for book in books(5, 200):
+    for book in books(5, 150):
         turned = book.shuffled(draw)
         one = clear_market(book.queue, book.listings, book.held)
         two = clear_market(turned.queue, turned.listings, turned.held)
