@@ -32,6 +32,7 @@ from marketplace.core.arrays import IntArray
 _MOST_MENDED = 5_000  # units out of place, beyond which the fair mix is given up
 _FEW = 64  # units out of place, up to which chains mend them at once
 _DENSE_CELLS, _DENSE_LISTINGS = 4_000_000, 1_000
+_DENSE_ROUNDS = 6  # every piece is a class of its own, and many are near their limits
 
 _Found = list[tuple[IntArray, IntArray, IntArray]]
 
@@ -98,7 +99,9 @@ def spread(
         narrow = _narrow(units, limits, demands)
         return _by_blocks(units, narrow, rates, demands, costs, whole)
 
-    costs: FloatArray = demands.astype(np.float64) * (float((units * rates).sum()) / float(units.sum()))
+    costs: FloatArray = demands.astype(np.float64) * (
+        float((units * rates).sum()) / float(units.sum())
+    )
     return _by_blocks(units, limits, rates, demands, costs, widened), done.path
 
 
@@ -205,7 +208,9 @@ def _dense(units: IntArray, limits: IntArray, rates: IntArray, demands: IntArray
     wide, most = units.astype(np.float64), limits.astype(np.float64)
     every = np.ones(units.shape[0], dtype=np.bool_)
     classes = Classes(pieces, every, np.ones_like(wide), most, wide, distance, distance)
-    shares = shares_of(classes, units, pieces, *fit(classes, demands.astype(np.float64)))
+    shares = shares_of(
+        classes, units, pieces, *fit(classes, demands.astype(np.float64), rounds=_DENSE_ROUNDS)
+    )
     aims = shares.copy()
     given = walk(shares, units, limits, distance, np.zeros((2, demands.shape[0])), demands)
     given = _within_limits(given, limits, units)

@@ -250,7 +250,7 @@ def exchange(keys: KeyArray, bits: int, limits: IntArray, held: KeyArray) -> int
         left = np.delete(left, chosen)
         if not left.size:
             break
-    now.sort()
+    now.sort(kind="stable")  # nearly sorted as it is: one pass
     keys[:] = now
     # A unit may have come right as another of its pair was taken in exchange.
     return int(_above(keys, bits, limits, held).shape[0]) if left.size else 0

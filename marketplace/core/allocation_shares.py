@@ -7,7 +7,7 @@ distances from the market's mean. It is fitted on classes of pieces of similar s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 ShareArray = npt.NDArray[np.float32]
 
 _CLASSES_PER_E = 2  # classes of large pieces while their size grows by the factor e
-_ROUNDS = 4
+_ROUNDS = 2
 _BISECTIONS = 20
 _WALKED = 12.0  # odds of being in the largest listing beyond which a piece is walked
 _WALKED_DENSE = 100.0  # the same where shares of all pieces are computed
@@ -36,6 +36,7 @@ _MOST_SHIFT = 0.2  # of a unit, so that no listing gains or loses one
 _MOST_TILT = 0.8  # below 1, so that shares stay positive
 _SHORT = 30_000  # units of a listing up to which 16 bits do
 _TIME_BITS = 10
+_TEAM = 0.6  # of a unit of the largest listing, which a team has at most
 _STEEPEST = 30.0  # beyond it a sigmoid is 0 or 1
 
 
@@ -139,7 +140,7 @@ def _sizes(
 
 
 def fit(
-    classes: Classes, wanted: FloatArray, owed: FloatArray | float = 0.0
+    classes: Classes, wanted: FloatArray, owed: FloatArray | float = 0.0, rounds: int = _ROUNDS
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit rows ``[C]``, columns ``[n]`` and tilts ``[n]`` of the shares, by turns of Newton steps.
 
@@ -152,7 +153,7 @@ def fit(
     columns, tilt = np.log(wanted / wanted.mean()), np.zeros_like(wanted)
     weights = classes.count * classes.limit
     moments = np.stack([weights, weights * classes.rate, weights * classes.rate**2])
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         chance = sigmoid(rows[:, None] + columns + classes.rate[:, None] * tilt)
         slope = chance * (1 - chance)
         miss = classes.units - classes.limit * chance.sum(axis=1)
@@ -178,7 +179,13 @@ def shares_of(
     tilt: FloatArray,
 ) -> FloatArray:
     """Return the shares of ``large`` pieces ``[large, n]``, each row near its own ``units``."""
-    return narrow_shares(classes, units, large, (rows, columns, tilt)).astype(np.float64)
+    shares = narrow_shares(classes, units, large, (rows, columns, tilt)).astype(np.float64)
+    # Where a row is nearly at its limit, stretching can't bring it to its units: a Newton step.
+    limit = classes.limit[classes.of[large]][:, None]
+    slope = shares * (1 - shares / limit)
+    miss = (units - shares.sum(axis=1)) / (slope.sum(axis=1) + 1e-9)
+    nearer: FloatArray = shares + slope * np.clip(miss, -1, 1)[:, None]
+    return nearer
 
 
 def narrow_shares(
@@ -213,7 +220,7 @@ def _fill_shares(
     limit: ShareArray,
     wanted: ShareArray,
 ) -> None:
-    """Fill in some rows of shares: sigmoids, and one Newton step towards each row's units."""
+    """Fill in some rows of shares: sigmoids, stretched to each row's units."""
     np.multiply(nearness, tilt, out=shares)
     shares += own
     shares -= columns
@@ -221,12 +228,8 @@ def _fill_shares(
     np.exp(shares, out=shares)
     shares += 1
     np.reciprocal(shares, out=shares)
-    sums = shares.sum(axis=1, keepdims=True)
-    rest = 1 - shares
-    slope = sums - np.einsum("ij,ij->i", shares, shares)[:, None]
-    rest *= np.clip((wanted - sums) / (slope + np.float32(1e-6)), -1, 1)
-    rest += 1
-    shares *= rest
+    shares *= wanted / shares.sum(axis=1, keepdims=True)
+    np.minimum(shares, 1, out=shares)
     shares *= limit
 
 
@@ -238,11 +241,11 @@ def _moments(shares: ShareArray, distance: ShareArray) -> ShareArray:
 
 def rounded(
     shares: ShareArray,
-    units: IntArray,
-    distance: FloatArray,
+    teams: Teams,
     demands: IntArray,
     owed: FloatArray,
-    numbers: tuple[IntArray, Any],
+    given: IntArray,
+    kind: Any,
 ) -> KeyArray:
     """Round shares to units, exactly by row and by listing; return the units' keys: row | listing.
 
@@ -254,14 +257,15 @@ def rounded(
     would make the listing dearer or cheaper than it should be is levelled by a shift of them all.
 
     Args:
-        shares: ``float32 [P, n]``, rows in order of rate; overwritten.
-        units: ``int64 [P]``, summing to the demands.
-        distance: ``[P]``, of each row's rate from the market's mean.
-        demands: ``[n]``, units.
+        shares: ``float32 [T, n]``, of the teams; overwritten.
+        teams: the rows, in order of rate.
+        demands: ``int64 [n]``, units: the sum of the teams' units.
         owed: ``[n]``, what the distances of each listing's units should sum to.
-        numbers: the rows' numbers in keys ``[P]``, and the type of keys.
+        given: ``[P]``, units of all pieces.
+        kind: the type of keys.
     """
     rows, listings = shares.shape
+    units, distance = teams.units, teams.classes.distance
     near = distance.astype(np.float32)
     sums, first, second = (column.astype(np.float64) for column in _moments(shares, near))
     wanted = np.maximum(demands, 0)
@@ -291,17 +295,18 @@ def rounded(
         shares[span] += np.diff(turn)[span.start - 1 : span.stop - 1, None] * place
     for above, own in pairwise(shares):
         np.add(above, own, out=own)
-    return _dealt(shares, units, demands, before, numbers)
+    return _dealt(shares, demands, before, teams.member, given[teams.member], kind)
 
 
 def _dealt(
     running: ShareArray,
-    units: IntArray,
     demands: IntArray,
     before: FloatArray,
-    numbers: tuple[IntArray, Any],
+    member: IntArray,
+    given: IntArray,
+    kind: Any,
 ) -> KeyArray:
-    """Deal the units that running totals reach to the rows; return the units' keys, by row."""
+    """Deal the units that running totals reach to the members; return the units' keys."""
     rows, listings = running.shape
     bits = listings.bit_length()
     short = int(demands.max(initial=0)) < _SHORT
@@ -338,11 +343,54 @@ def _dealt(
     order <<= order.dtype.type(bits)
     order |= listing
     order.sort()
-    number, kind = numbers
     dealt: KeyArray = (order & order.dtype.type((1 << bits) - 1)).astype(kind)
-    count = min(dealt.shape[0], int(units.sum()))
-    dealt[:count] |= np.repeat(number.astype(kind) << kind(bits), units)[:count]
+    count = min(dealt.shape[0], int(given.sum()))
+    dealt[:count] |= np.repeat(member.astype(kind) << kind(bits), given)[:count]
     return dealt[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Teams:
+    """Small pieces nearby in rate, taken together: ``T`` teams in order of rate.
+
+    Attributes:
+        classes: the classes, with the teams in place of the pieces.
+        units: ``int64 [T]``, of each team.
+        member: the pieces, team by team.
+    """
+
+    classes: Classes
+    units: IntArray
+    member: IntArray
+
+
+def teams_of(classes: Classes, units: IntArray, small: IntArray, demands: IntArray) -> Teams:
+    """Put pieces (rows ``small``, in order of rate) that give few units together.
+
+    A team has so few units that it is in the largest listing once at most, or nearly so: whichever
+    of its units a member gets, they are in different listings. It takes half the rows for the same
+    result.
+    """
+    given, distance = units[small], classes.distance[small]
+    most = _TEAM * float(given.sum()) / max(float(demands.max()), 1.0)
+    joins = given <= most / 2
+    team = np.empty(small.shape[0], dtype=np.int64)
+    running = np.cumsum(given[joins]) - given[joins]
+    team[joins] = (running / max(most, 1.0)).astype(np.int64)
+    alone = np.flatnonzero(~joins)
+    team[alone] = int(team[joins].max(initial=-1)) + 1 + np.arange(alone.shape[0])
+    whole = np.bincount(team, given)
+    middle = np.bincount(team, given * distance) / np.maximum(whole, 1)
+    order = np.argsort(middle, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(order.shape[0])
+    by_team = np.argsort(place[team], kind="stable")
+    first = np.flatnonzero(np.diff(place[team][by_team], prepend=-1))
+    return Teams(
+        classes=replace(classes, of=classes.of[small[by_team[first]]], distance=middle[order]),
+        units=whole[order].astype(np.int64),
+        member=small[by_team],
+    )
 
 
 def _log_odds(units: IntArray | FloatArray, most: FloatArray) -> FloatArray:

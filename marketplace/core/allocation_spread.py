@@ -42,6 +42,7 @@ from marketplace.core.allocation_shares import (
     rounded,
     shares_of,
     sigmoid,
+    teams_of,
 )
 from marketplace.core.allocation_units import Pieces, can_be_routed
 from marketplace.core.arrays import IntArray
@@ -116,11 +117,12 @@ def fair(
         small = np.flatnonzero(~is_large)
         left = _left_whole(served, limits[large], classes.distance[large], demands)
         owed = owed - classes.distance[large] @ served
-        shares = narrow_shares(classes, units[small], small, fitted)
-        numbers = small, key_kind(units.shape[0], listings)
-        found = _walked_keys(large, served, numbers[1])
+        kind = key_kind(units.shape[0], listings)
+        found = _walked_keys(large, served, kind)
         if small.size:
-            dealt = rounded(shares, units[small], classes.distance[small], left, owed, numbers)
+            teams = teams_of(classes, units, small, left)
+            shares = narrow_shares(teams.classes, teams.units, np.arange(teams.units.size), fitted)
+            dealt = rounded(shares, teams, left, owed, units, kind)
             found = np.concatenate([found, dealt])
         return _settled(found, listings, limits)
     left = demands - served.sum(axis=0)

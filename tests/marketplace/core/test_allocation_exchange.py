@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from marketplace.core.allocation import allocate_entries
 from marketplace.core.allocation_parts import exchange, parts_of
-from marketplace.core.allocation_shares import rounded
+from marketplace.core.allocation_shares import Classes, Teams, rounded
 from marketplace.core.allocation_spread import fair
 from marketplace.core.arrays import IntArray
 from marketplace.core.rates import E12, Blend, annual_fraction
@@ -75,9 +75,11 @@ def _rounded(
     """Round shares of rows with evenly rising rates; return row and listing of each unit."""
     rows, listings = shares.shape
     distance = np.linspace(-1, 1, rows) if rows > 1 else np.zeros(1)
-    numbers = np.arange(rows), np.uint32
+    every, ones = np.arange(rows), np.ones(rows)
+    classes = Classes(every, ones < 1, ones, ones, units.astype(float), distance, distance)
+    teams = Teams(classes, units, every)
     owed = np.zeros(listings)
-    keys = rounded(shares.astype(np.float32), units, distance, demands, owed, numbers)
+    keys = rounded(shares.astype(np.float32), teams, demands, owed, units, np.uint32)
     bits = listings.bit_length()
     return (keys >> bits).astype(np.int64), (keys & ((1 << bits) - 1)).astype(np.int64)
 
