@@ -14,6 +14,7 @@ from django.db import connection
 from accounts.core.chart import LINES, Book, Kind, Owner
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import IntArray
+from accounts.selectors.bulk import fetch_columns
 
 
 class AccountMissing(AccountsRefusal):
@@ -29,16 +30,14 @@ def account_ids(kind: Kind, owner_ids: IntArray) -> IntArray:
         AccountMissing: an owner without such an account.
     """
     owners, places = np.unique(owner_ids, return_inverse=True)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT owner_id, id FROM accounts_account"
-            " WHERE kind = %s AND stripe = 0 AND owner_id = ANY (%s) ORDER BY owner_id",
-            [str(kind), owners.tolist()],
-        )
-        rows = cursor.fetchall()
-    if len(rows) != len(owners):
+    known, ids = fetch_columns(
+        "SELECT owner_id, id::bigint FROM accounts_account"
+        " WHERE kind = %s AND stripe = 0 AND owner_id = ANY (%s) ORDER BY owner_id",
+        [str(kind), owners.tolist()],
+        2,
+    )
+    if len(known) != len(owners):
         raise AccountMissing(f"There is no {kind} account for one of the owners.")
-    ids = np.array([row[1] for row in rows], dtype=np.int64)
     found: IntArray = ids[places]
     return found
 

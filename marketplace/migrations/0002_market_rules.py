@@ -11,30 +11,30 @@ from django.db import migrations
 
 from accounts.services.rights import limit_application
 
+# All parts of a loan are written by one statement: it has the loan's first part, and there is only
+# one of those. So what was written before need not be read again.
 PARTS_MAKE_THE_LOAN = """
 CREATE FUNCTION public.marketplace_check_parts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE wrong bigint;
+DECLARE
+    wrong bigint;
+    is_strange boolean;
 BEGIN
-    SELECT n.loan_id INTO wrong FROM written AS n
-    LEFT JOIN public.marketplace_loan AS l ON l.id = n.loan_id
-    LEFT JOIN public.marketplace_offer AS o ON o.id = n.offer_id AND o.lender_id = n.lender_id
-    WHERE l.id IS NULL OR o.id IS NULL ORDER BY 1 LIMIT 1;
-    IF FOUND THEN
+    SELECT w.loan_id, w.is_strange INTO wrong, is_strange FROM (
+        SELECT n.loan_id, l.id IS NULL OR bool_or(o.id IS NULL) AS is_strange
+        FROM written AS n
+        LEFT JOIN public.marketplace_loan AS l ON l.id = n.loan_id
+        LEFT JOIN public.marketplace_offer AS o ON o.id = n.offer_id AND o.lender_id = n.lender_id
+        GROUP BY n.loan_id, l.id, l.amount, l.borrower_id
+        HAVING l.id IS NULL OR bool_or(o.id IS NULL) OR sum(n.size) <> l.amount
+            OR min(n.number) <> 1 OR bool_or(n.size % 1000 <> 0)
+            OR bool_or(n.lender_id = l.borrower_id)
+            OR bool_or(n.principal_received + n.interest_received + n.fee_paid <> 0)
+    ) AS w ORDER BY 2 DESC, 1 LIMIT 1;
+    IF is_strange THEN
         RAISE EXCEPTION 'a part of loan % has no loan, or an offer that is not its lender''s', wrong
             USING ERRCODE = 'TN104';
-    END IF;
-
-    SELECT w.loan_id INTO wrong FROM (
-        SELECT n.loan_id FROM (SELECT DISTINCT loan_id FROM written) AS n
-        JOIN public.marketplace_part AS p ON p.loan_id = n.loan_id
-        JOIN public.marketplace_loan AS l ON l.id = n.loan_id
-        GROUP BY n.loan_id, l.amount, l.borrower_id
-        HAVING sum(p.size) <> l.amount OR bool_or(p.size % 1000 <> 0)
-            OR bool_or(p.lender_id = l.borrower_id)
-            OR bool_or(p.principal_received + p.interest_received + p.fee_paid <> 0)
-    ) AS w ORDER BY 1 LIMIT 1;
-    IF FOUND THEN
+    ELSIF FOUND THEN
         RAISE EXCEPTION 'the parts of loan % do not make it up', wrong USING ERRCODE = 'TN101';
     END IF;
     RETURN NULL;

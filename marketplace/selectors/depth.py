@@ -61,7 +61,7 @@ class Depth:
 
 
 class Depths:
-    """The order books of some markets: read when first asked for, in four statements."""
+    """The order books of some markets: read when first asked for, in five statements."""
 
     def __init__(self, markets: Sequence[MarketView], on: date) -> None:
         self._markets = markets
@@ -115,7 +115,7 @@ class MarketWithDepth:
 
 
 def markets_with_depth(on: date) -> list[MarketWithDepth]:
-    """Every market, by term and band: two statements, and four more for all order books.
+    """Every market, by term and band: two statements, and five more for all order books.
 
     Traded rates, last marginal rates and histories are one more each, if asked for.
 
@@ -128,7 +128,7 @@ def markets_with_depth(on: date) -> list[MarketWithDepth]:
 
 
 def market_with_depth(band: str, term_months: int, on: date) -> MarketWithDepth:
-    """One market: two statements, and four more for its order book; see
+    """One market: two statements, and five more for its order book; see
     :func:`markets_with_depth`.
 
     Raises:

@@ -39,6 +39,11 @@ HELD = tuple(
     )
 )
 
+_FIGURES = (
+    "r.pricing::bigint, coalesce(r.margin, 0)::bigint, coalesce(r.floor, 0)::bigint,"
+    " coalesce(r.share, 0)::bigint"
+)
+
 
 @dataclass(frozen=True)
 class OrderBook:
@@ -61,7 +66,7 @@ class OrderBook:
 
 
 def load_order_book(on: date, markets: Sequence[MarketView] | None = None) -> OrderBook:
-    """The queues of all markets on a business date; four statements, or three with the markets.
+    """The queues of all markets on a business date; five statements, or four with the markets.
 
     Raises:
         risk.core.errors.RiskRefusal: no rate table is approved.
@@ -84,19 +89,31 @@ def load_orders() -> Orders:
 
 
 def load_named(orders: Orders) -> NamedRates:
-    """What these offers name; one statement, and one more where pool money has a mix."""
-    offer, market, pricing, rate, margin, floor, share, place = fetch_columns(
-        "SELECT r.offer_id, r.market_id, r.pricing::bigint, coalesce(r.rate, 0)::bigint,"
-        " coalesce(r.margin, 0)::bigint, coalesce(r.floor, 0)::bigint,"
-        " coalesce(r.share, 0)::bigint, r.id FROM marketplace_offerrate AS r"
+    """What these offers name, in order of place; two statements, one more where the pool has a mix.
+
+    Own rates, which are the most by far, are read by themselves: they have half the columns.
+    """
+    query = (
+        "SELECT r.offer_id, r.market_id, r.id, {} FROM marketplace_offerrate AS r"
         " JOIN marketplace_offer AS o ON o.id = r.offer_id"
-        " WHERE o.state = %s AND o.available >= %s ORDER BY r.id",
-        [OfferState.OPEN.value, PENCE_PER_UNIT],
-        8,
+        " WHERE o.state = %s AND o.available >= %s AND r.pricing {} %s"
     )
-    kept = np.isin(offer, orders.offer_id)
-    columns = [c[kept] for c in (offer, market, pricing, rate, margin, floor, share, place)]
-    offer, market, pricing, rate, margin, floor, share, place = columns
+    parameters = [OfferState.OPEN.value, PENCE_PER_UNIT, int(Pricing.OWN)]
+    own = fetch_columns(query.format("r.rate::bigint", "="), parameters, 4)
+    others = fetch_columns(query.format(_FIGURES, "<>"), parameters, 7)
+    named, strange = np.zeros_like(own[0]), np.zeros_like(others[0])
+    offer, market, place, rate = map(np.append, own, [*others[:3], strange])
+    pricing, margin, floor, share = (
+        np.append(filler, column)
+        for filler, column in zip(
+            [named + Pricing.OWN, named, named, named], others[3:], strict=True
+        )
+    )
+    # Sorted here, in a fraction of the time: the same book gives the same digest.
+    by_place = np.argsort(place)
+    kept = by_place[np.isin(offer[by_place], orders.offer_id)]
+    columns = (offer, market, pricing, rate, margin, floor, share, place)
+    offer, market, pricing, rate, margin, floor, share, place = (c[kept] for c in columns)
     pool = pricing == Pricing.POOL
     mixed = pool & np.isin(offer, offer[pool & (share < PPM)])
     lent = np.zeros_like(offer)

@@ -130,7 +130,7 @@ def default_highest_rate(
     """The highest rate that each listing carries by default, annual effective ppm.
 
     The quote (or the guide rate, when there are not enough offers) plus the house's margin, up to
-    the next step, and never above the market's bound. Four statements.
+    the next step, and never above the market's bound. Five statements.
     """
     book = load_order_book(on, list(markets.values()))
     held = load_held(np.array([a.borrower_id for a in applications], dtype=np.int64))

@@ -213,10 +213,11 @@ def store_parts(loans: NewLoans, parts: Parts, on: date, actor: str) -> None:
         EntryDraft(EntryKind.MATCHED, f"match/{loan}", on, actor, f"loan:{loan}")
         for loan in loans.loan_id.tolist()
     ]
+    lenders, of = np.unique(lender, return_inverse=True)
     leg = Leg(
         place,
-        debit=account_ids(Kind.ON_OFFER, lender),
-        credit=account_ids(Kind.MATCHED, lender),
+        debit=account_ids(Kind.ON_OFFER, lenders)[of],
+        credit=account_ids(Kind.MATCHED, lenders)[of],
         amount=amount,
         book=Book.CASH,
     )

@@ -25,6 +25,7 @@ from risk.core.table import FloatArray, IntArray
 PPM = 1_000_000
 YEAR = 12
 _NEWTON_ROUNDS = 60
+_ROUNDING = 1e-15  # of a monthly rate: a guide rate of just the fee is not under it
 _NEWTON_STEP = 1e-15
 
 
@@ -126,7 +127,7 @@ def net_return(gross: npt.ArrayLike, pd12: npt.ArrayLike, terms: LossTerms) -> F
     """
     hazard = monthly_hazard(pd12)
     income = monthly_rate(gross) - terms.servicing_fee / YEAR
-    if (income < 0).any():
+    if (income < -_ROUNDING).any():
         raise PricingRefused("A gross rate must be at least the servicing fee.", field="rate")
     paid = (1 - hazard) * (1 + income)
     back = hazard * (1 - terms.loss_given_default)

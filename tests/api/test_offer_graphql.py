@@ -287,7 +287,7 @@ class TestQueue:
             counts.append(statements(lambda size=size: ask_with(client, QUEUE, {"first": size})))  # type: ignore[misc]
         # Session and member; offers, what they ask, two for markets, traded rates; three for the
         # order book, what was lent lately, and four for the last cycle.
-        assert counts == [15, 15]
+        assert counts == [16, 16]
 
 
 def _application(member: Member) -> str:

@@ -142,7 +142,7 @@ class TestQueue:
         assert asked(50) == 50 * asked(1) >= 50 * 5
         # The offers, what they ask, two for markets, traded rates, three for the order book (it
         # has no pool), what was lent lately, and four for the last cycle.
-        assert few == many == 13
+        assert few == many == 14
 
 
 def _shares(lender: Member) -> tuple[int, int, int, int, float, int]:

@@ -93,5 +93,5 @@ def test_outside_the_markets_limits() -> None:
 @pytest.mark.usefixtures("seven")
 def test_statements() -> None:
     asked = _ask(100_000)
-    assert statements(lambda: _ask(100_000)) == 5
+    assert statements(lambda: _ask(100_000)) == 6
     assert statements(lambda: (asked.quote(), asked.funded_by())) == 0

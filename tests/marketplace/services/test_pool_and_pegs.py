@@ -392,4 +392,4 @@ def test_the_order_book_takes_a_fixed_number_of_statements(house: House) -> None
             pool(house, lender, 10_000, {A36: 600_000, "A/60": 600_000})
         counts.append(statements(lambda: load_order_book(DAY, views)))
     # Orders, what they name, where pool money lies, and what was traded.
-    assert counts == [4, 4]
+    assert counts == [5, 5]
