@@ -35,7 +35,14 @@ from marketplace.core.acceptance import NOT_LEFT, Accepted, accept
 from marketplace.core.allocation import Path, allocate_entries
 from marketplace.core.arrays import PENCE_PER_UNIT, BoolArray, IntArray, same_length
 from marketplace.core.errors import LoanAmountRefused, ShapeRefused
-from marketplace.core.order_book import Held, Listings, Queue, queue_order
+from marketplace.core.order_book import (
+    Held,
+    Listings,
+    Queue,
+    checked,
+    has_twice,
+    queue_order,
+)
 from marketplace.core.rates import PPM, Blend, monthly_rate_e12
 
 _SHORT_BITS = 32  # integers of up to so many bits are sorted in half the time
@@ -188,28 +195,16 @@ class _Offers:
 
     @classmethod
     def of(cls, queue: Queue) -> _Offers:
-        offer, lender, rate, rate_set, limit, available = same_length(
-            offer_id=queue.offer_id,
-            lender_id=queue.lender_id,
-            rate_ppm=queue.rate_ppm,
-            rate_set=queue.rate_set,
-            limit=queue.limit,
-            available=queue.available,
-        )
-        for name, column in (("lender_id", lender), ("limit", limit), ("available", available)):
-            if column.size and column.min() < 0:
-                raise ShapeRefused(f"{name} can't be negative.", field=name)
-        if _has_twice(offer):
-            raise ShapeRefused("An offer is named twice in one market.", field="offer_id")
-        order = queue_order(Queue(offer, lender, rate, rate_set, limit, available))
+        queue = checked(queue)
+        order = queue_order(queue)
         return cls(
             order=order,
-            offer_id=offer[order],
-            lenders=lender[order],
-            rates=rate[order],
-            limits=limit[order] // PENCE_PER_UNIT,
-            units=available[order] // PENCE_PER_UNIT,
-            available=available,
+            offer_id=queue.offer_id[order],
+            lenders=queue.lender_id[order],
+            rates=queue.rate_ppm[order],
+            limits=queue.limit[order] // PENCE_PER_UNIT,
+            units=queue.available[order] // PENCE_PER_UNIT,
+            available=queue.available,
         )
 
 
@@ -232,7 +227,7 @@ class _Loans:
             amount=listings.amount,
             highest_rate_ppm=listings.highest_rate_ppm,
         )
-        if _has_twice(listing):
+        if has_twice(listing):
             raise ShapeRefused("A listing is named twice.", field="listing_id")
         if (amount <= 0).any() or (amount % PENCE_PER_UNIT != 0).any():
             raise LoanAmountRefused(
@@ -248,10 +243,6 @@ class _Loans:
             highest_ppm=highest[order],
             plays=plays,
         )
-
-
-def _has_twice(ids: IntArray) -> bool:
-    return bool((np.diff(np.sort(ids)) == 0).any())
 
 
 def _pairs(offers: _Offers, loans: _Loans, held: Held) -> IntArray:

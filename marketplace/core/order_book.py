@@ -121,6 +121,36 @@ def nothing_held() -> Held:
     return Held(borrower_id=none, lender_id=none, pence=none)
 
 
+def has_twice(ids: IntArray) -> bool:
+    """Whether an id stands in more than one row."""
+    return bool((np.diff(np.sort(ids)) == 0).any())
+
+
+def checked(queue: Queue) -> Queue:
+    """Return the queue with its columns as ``int64`` arrays, once they are known to fit.
+
+    Raises:
+        ShapeRefused: for floats, unequal lengths, negative figures or an offer named twice.
+    """
+    known = Queue(
+        *same_length(
+            offer_id=queue.offer_id,
+            lender_id=queue.lender_id,
+            rate_ppm=queue.rate_ppm,
+            rate_set=queue.rate_set,
+            limit=queue.limit,
+            available=queue.available,
+        )
+    )
+    for name in ("lender_id", "limit", "available"):
+        column: IntArray = getattr(known, name)
+        if column.size and column.min() < 0:
+            raise ShapeRefused(f"{name} can't be negative.", field=name)
+    if has_twice(known.offer_id):
+        raise ShapeRefused("An offer is named twice in one market.", field="offer_id")
+    return known
+
+
 def queue_order(queue: Queue) -> IntArray:
     """Return the rows ``[N]`` in queue order: rate, then time the rate was set, then offer."""
     return np.lexsort((queue.offer_id, queue.rate_set, queue.rate_ppm)).astype(np.int64)
@@ -185,31 +215,19 @@ class _Book:
     @classmethod
     def of(cls, queue: Queue) -> Self:
         """Check and sort a queue."""
-        offer, lender, rate, rate_set, limit, available = same_length(
-            offer_id=queue.offer_id,
-            lender_id=queue.lender_id,
-            rate_ppm=queue.rate_ppm,
-            rate_set=queue.rate_set,
-            limit=queue.limit,
-            available=queue.available,
-        )
-        for name, column in (("lender_id", lender), ("limit", limit), ("available", available)):
-            if column.size and column.min() < 0:
-                raise ShapeRefused(f"{name} can't be negative.", field=name)
-        if np.unique(offer).size != offer.size:
-            raise ShapeRefused("An offer is named twice in one market.", field="offer_id")
-        order = np.lexsort((offer, rate_set, rate)).astype(np.int64)
+        queue = checked(queue)
+        order = queue_order(queue)
         place = np.empty_like(order)
         place[order] = np.arange(order.size)
-        lenders, index = np.unique(lender[order], return_inverse=True)
+        lenders, index = np.unique(queue.lender_id[order], return_inverse=True)
         return cls(
             order=order,
             place=place,
-            offer_id=offer[order],
-            rate_ppm=rate[order],
-            monthly_e12=monthly_rate_e12(rate[order]),
-            limit=limit[order],
-            available=available[order],
+            offer_id=queue.offer_id[order],
+            rate_ppm=queue.rate_ppm[order],
+            monthly_e12=monthly_rate_e12(queue.rate_ppm[order]),
+            limit=queue.limit[order],
+            available=queue.available[order],
             lenders=lenders,
             lender=index.astype(np.int64),
             rounds=_rounds(index.astype(np.int64)),
