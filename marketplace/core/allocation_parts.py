@@ -237,7 +237,8 @@ def exchange(keys: KeyArray, bits: int, limits: IntArray, held: KeyArray) -> int
         mine, theirs = mine_now ^ swap, other ^ swap
         valid = (whose != row[:, None]) & ~is_loose[position]
         valid &= ~_is_full(keys, taken, mine, limits[row, None])
-        valid &= ~_is_full(keys, taken, theirs, limits[whose])
+        good = np.nonzero(valid)
+        valid[good] = ~_is_full(keys, taken, theirs[good], limits[whose[good]])
         column = valid.argmax(axis=1)
         chosen = np.flatnonzero(valid[np.arange(row.shape[0]), column])
         position, mine, theirs = (
