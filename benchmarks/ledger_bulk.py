@@ -113,7 +113,7 @@ class _Rows:
 
     def copy(self) -> float:
         """Copy the transfers posted last into the twin; encoding them is not counted."""
-        data = encode_rows(self._last)
+        data = b"".join(encode_rows(self._last))
         write = sql.SQL("COPY twin_transfer ({}) FROM STDIN (FORMAT BINARY)").format(
             sql.SQL(", ").join(map(sql.Identifier, self._last))
         )

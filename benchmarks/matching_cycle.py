@@ -250,7 +250,7 @@ def _block(twin: str, columns: Sequence[IntArray], kinds: Mapping[str, str]) -> 
         name: column.astype(kind)
         for (name, kind), column in zip(kinds.items(), columns, strict=True)
     }
-    return _Block(twin, tuple(kinds), encode_rows(typed))
+    return _Block(twin, tuple(kinds), b"".join(encode_rows(typed)))
 
 
 def _copy(blocks: Sequence[_Block]) -> float:

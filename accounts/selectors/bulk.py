@@ -50,6 +50,14 @@ def fetch_columns(query: str, parameters: Sequence[Any], columns: int) -> list[I
         return [_decode(result.get_value(0, place)) for place in range(columns)]
 
 
+def array_of(column: IntArray) -> str:
+    """The column as PostgreSQL writes an array, for a parameter that is cast to ``bigint[]``.
+
+    psycopg adapts the values of a list one by one, which takes ten times as long.
+    """
+    return "{" + ",".join(map(int.__repr__, column.tolist())) + "}"
+
+
 def _decode(data: bytes | None) -> IntArray:
     """One array of bigints in PostgreSQL's binary form; none at all when there are no rows."""
     if data is None:

@@ -14,7 +14,7 @@ from django.db import connection
 from accounts.core.chart import LINES, Book, Kind, Owner
 from accounts.core.errors import AccountsRefusal
 from accounts.core.posting import IntArray
-from accounts.selectors.bulk import fetch_columns
+from accounts.selectors.bulk import array_of, fetch_columns
 
 
 class AccountMissing(AccountsRefusal):
@@ -32,8 +32,9 @@ def account_ids(kind: Kind, owner_ids: IntArray) -> IntArray:
     owners, places = np.unique(owner_ids, return_inverse=True)
     known, ids = fetch_columns(
         "SELECT owner_id, id::bigint FROM accounts_account"
-        " WHERE kind = %s AND stripe = 0 AND owner_id = ANY (%s) ORDER BY owner_id",
-        [str(kind), owners.tolist()],
+        " WHERE kind = %s AND stripe = 0 AND owner_id = ANY (%s::bigint[])"
+        " ORDER BY owner_id",
+        [str(kind), array_of(owners)],
         2,
     )
     if len(known) != len(owners):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,12 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + (0).to_bytes(4, "big") + (0).to_bytes(4, 
 _TRAILER = (-1).to_bytes(2, "big", signed=True)
 # Dates travel as days since 2000-01-01, which is day 10957 of numpy's calendar.
 _DATE_ORIGIN = 10_957
+# Rows encoded together: they stay in a processor's cache, and the server begins with the first.
+_TOGETHER = 8_192
 
 
-def encode_rows(columns: Mapping[str, Column]) -> bytes:
-    """The columns as one binary COPY stream.
+def encode_rows(columns: Mapping[str, Column]) -> Iterator[bytes]:
+    """The columns as one binary COPY stream, piece by piece.
 
     ``int64``, ``int32``, ``int16``, ``bool`` and ``datetime64[D]`` columns become bigint, integer,
     smallint, boolean and date, columns of raw bytes of one width (``V32``) bytea. There are no
@@ -34,16 +36,28 @@ def encode_rows(columns: Mapping[str, Column]) -> bytes:
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise ValueError("the columns of a COPY must have one length")
+    count = lengths.pop()
     encoded = [_encode(column) for column in columns.values()]
     fields: list[tuple[str, str]] = [("count", ">i2")]
     for place, (kind, _) in enumerate(encoded):
         fields += [(f"length{place}", ">i4"), (f"value{place}", kind)]
-    rows = np.zeros(lengths.pop(), dtype=np.dtype(fields))
+    return _pieces(encoded, np.dtype(fields), count)
+
+
+def _pieces(
+    encoded: Sequence[tuple[str, Column]], row: np.dtype[Any], count: int
+) -> Iterator[bytes]:
+    rows = np.zeros(min(count, _TOGETHER), dtype=row)
     rows["count"] = len(encoded)
-    for place, (kind, values) in enumerate(encoded):
+    for place, (kind, _) in enumerate(encoded):
         rows[f"length{place}"] = np.dtype(kind).itemsize
-        rows[f"value{place}"] = values
-    return _SIGNATURE + rows.tobytes() + _TRAILER
+    yield _SIGNATURE
+    for first in range(0, count, _TOGETHER):
+        piece = rows[: count - first]
+        for place, (_, values) in enumerate(encoded):
+            piece[f"value{place}"] = values[first : first + _TOGETHER]
+        yield piece.tobytes()
+    yield _TRAILER
 
 
 def _encode(column: Column) -> tuple[str, Column]:
@@ -74,5 +88,6 @@ def copy_rows(connection: BaseDatabaseWrapper, table: str, columns: Mapping[str,
         connection.connection.cursor() as cursor,
         cursor.copy(statement) as copy,
     ):
-        copy.write(encode_rows(columns))
+        for piece in encode_rows(columns):
+            copy.write(piece)
     return len(next(iter(columns.values())))

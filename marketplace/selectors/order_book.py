@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from accounts.selectors.bulk import fetch_columns
+from accounts.selectors.bulk import array_of, fetch_columns
 from marketplace.core.arrays import PENCE_PER_UNIT, IntArray
 from marketplace.core.cycle import CycleInput, OpenListings
 from marketplace.core.order_book import Held, Queue
@@ -128,8 +128,8 @@ def _lent(offer: IntArray, market: IntArray) -> IntArray:
     offers, markets, pence = fetch_columns(
         "SELECT p.offer_id, l.market_id, sum(p.size - p.principal_received)::bigint"
         " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
-        " WHERE p.offer_id = ANY (%s) AND l.state = ANY (%s) GROUP BY 1, 2",
-        [np.unique(offer).tolist(), list(HELD)],
+        " WHERE p.offer_id = ANY (%s::bigint[]) AND l.state = ANY (%s) GROUP BY 1, 2",
+        [array_of(np.unique(offer)), list(HELD)],
         3,
     )
     known = dict(zip(zip(offers.tolist(), markets.tolist(), strict=True), pence, strict=True))

@@ -11,6 +11,7 @@ from django.db import connection
 
 from accounts.core.chart import LOAN_KINDS, Book, Kind
 from accounts.core.posting import EntryDraft, EntryKind, Leg, posting
+from accounts.selectors.bulk import array_of
 from accounts.selectors.ledger import account_ids
 from accounts.services.bulk import copy_rows
 from accounts.services.opening import open_accounts
@@ -175,9 +176,9 @@ def take_from_offers(seen: CycleInput, result: CycleResult) -> None:
             " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS n (id, amount, repaid)"
             " WHERE o.id = n.id",
             [
-                seen.orders.offer_id[rows].tolist(),
-                result.taken[rows].tolist(),
-                result.repaid_taken[rows].tolist(),
+                array_of(seen.orders.offer_id[rows]),
+                array_of(result.taken[rows]),
+                array_of(result.repaid_taken[rows]),
             ],
         )
 
