@@ -127,23 +127,11 @@ def allocate_entries(
         DemandsUnmet: when the demands can't all be met.
         ShapeRefused: for anything but whole numbers from 0 in arrays that belong together.
     """
-    names = ("lenders", "rates", "budgets", "limits")
-    columns = same_length(
-        **dict(zip(names, (lenders, rates, budgets, limits), strict=True)),
-    )
-    wants = int_array(demands, "demands")
-    for name, column in zip((*names, "demands"), (*columns, wants), strict=True):
-        _refuse_negative(column, name)
-    if (np.diff(columns[1]) < 0).any():
-        raise ShapeRefused("Entries must stand in queue order: rates don't fall.", field="rates")
-    total = int(wants.sum(dtype=np.float64)) if wants.size else 0
-    if total > LARGEST_TOTAL or int(columns[1].max(initial=0)) > LARGEST_TOTAL:
-        raise ShapeRefused(
-            f"One market handles at most {LARGEST_TOTAL} units and ppm.", field="demands"
-        )
+    columns, wants = _checked(lenders, rates, budgets, limits, demands)
+    held_rows = _held(held, columns[0], wants.shape[0])
     wanted = np.flatnonzero(wants)
     asked = wants[wanted]
-    held_rows = _held(held, columns[0], wants.shape[0])
+    total = int(asked.sum())
     entries = entries_of(
         columns[0],
         columns[1],
@@ -171,6 +159,32 @@ def allocate_entries(
         )
         parts = mend(parts, rules, is_fixed=False)
     return Allocation(parts.row, wanted[parts.listing], parts.units, path)
+
+
+def _checked(
+    lenders: npt.ArrayLike,
+    rates: npt.ArrayLike,
+    budgets: npt.ArrayLike,
+    limits: npt.ArrayLike,
+    demands: npt.ArrayLike,
+) -> tuple[tuple[IntArray, ...], IntArray]:
+    """Return lenders, rates, budgets and limits as columns, and the demands."""
+    names = ("lenders", "rates", "budgets", "limits")
+    columns = same_length(
+        **dict(zip(names, (lenders, rates, budgets, limits), strict=True)),
+    )
+    wants = int_array(demands, "demands")
+    for name, column in zip((*names, "demands"), (*columns, wants), strict=True):
+        _refuse_negative(column, name)
+    if (np.diff(columns[1]) < 0).any():
+        raise ShapeRefused("Entries must stand in queue order: rates don't fall.", field="rates")
+    # Added as floats: whole numbers of 64 bits could pass their end and look small again.
+    total = float(wants.sum(dtype=np.float64))
+    if total > LARGEST_TOTAL or int(columns[1].max(initial=0)) > LARGEST_TOTAL:
+        raise ShapeRefused(
+            f"One market handles at most {LARGEST_TOTAL} units and ppm.", field="demands"
+        )
+    return tuple(columns), wants
 
 
 def _held_pairs(
