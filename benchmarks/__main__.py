@@ -51,7 +51,7 @@ def main() -> int:
     return PEER_MISSING if left_out else 0
 
 
-def _known() -> dict[str, Callable[[], Outcome | list[Outcome]]]:
+def _known() -> dict[str, Callable[[], Outcome | Sequence[Outcome]]]:
     """Each benchmark's name with the run that measures it; one run may measure several."""
     # Models can be imported once Django is set up.
     from benchmarks.ledger_balance import ledger_balance  # noqa: PLC0415
@@ -67,6 +67,13 @@ def _known() -> dict[str, Callable[[], Outcome | list[Outcome]]]:
         matching_tiny,
     )
     from benchmarks.matching_cycle import matching_cycle  # noqa: PLC0415
+    from benchmarks.risk_expectation import (  # noqa: PLC0415
+        risk_expectation,
+        risk_expectation_many,
+    )
+    from benchmarks.risk_pricing import risk_pricing  # noqa: PLC0415
+    from benchmarks.risk_ridge import risk_ridge  # noqa: PLC0415
+    from benchmarks.risk_scorecards import risk_accuracy, risk_speed  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
 
     return {
@@ -91,11 +98,22 @@ def _known() -> dict[str, Callable[[], Outcome | list[Outcome]]]:
         "matching-cycle": matching_cycle,
         "servicing-month": servicing_month,
         "servicing-spread": servicing_spread,
+        **dict.fromkeys(("risk-lendingclub-auc", "risk-lendingclub-brier"), risk_accuracy),
+        **dict.fromkeys(("risk-german-auc", "risk-german-peers", "risk-slope"), risk_accuracy),
+        **dict.fromkeys(("risk-fit-105k", "risk-score-1m"), risk_speed),
+        "risk-ridge": risk_ridge,
+        "risk-pricing": risk_pricing,
+        "risk-pricing-error": risk_pricing,
+        "risk-pricing-ageing": risk_pricing,
+        "risk-pricing-ageing-error": risk_pricing,
+        "risk-expectation": risk_expectation,
+        "risk-expectation-quantile": risk_expectation,
+        "risk-expectation-many": risk_expectation_many,
     }
 
 
-def _as_list(found: Outcome | list[Outcome]) -> list[Outcome]:
-    return found if isinstance(found, list) else [found]
+def _as_list(found: Outcome | Sequence[Outcome]) -> list[Outcome]:
+    return list(found) if isinstance(found, Sequence) else [found]
 
 
 def _table(results: Sequence[Result]) -> Table:

@@ -60,7 +60,7 @@ def at_most(name: str, area: str, value: float, unit: str, limit: float) -> Resu
     """A figure without a peer, which may be ``limit`` at most; ``ratio`` is the room it has."""
     ratio = limit / value if value else float(value <= limit)
     return Result(
-        name, area, value, unit, NO_PEER, limit, ratio, f"<= {limit:g}", holds=value <= limit
+        name, area, value, unit, NO_PEER, limit, ratio, f"<= {limit:g}", holds=bool(value <= limit)
     )
 
 
@@ -75,7 +75,7 @@ def at_least(name: str, area: str, value: float, unit: str, limit: float) -> Res
         limit,
         value / limit,
         f">= {limit:g}",
-        holds=value >= limit,
+        holds=bool(value >= limit),
     )
 
 

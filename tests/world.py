@@ -41,6 +41,7 @@ from risk.services.assessing import assess_applications
 from risk.services.loading import load_data_set
 from risk.services.rate_tables import build_rate_table
 from risk.services.training import train_model
+from risk.services.validating import validate_model
 from risk.specs import spec_text
 from tests.factories import JOINED, MemberFactory
 
@@ -65,9 +66,9 @@ _SPEC = "lending_club_2016q1"
 _ROWS = 1_500
 _PROBES = 120
 _QUICK = ScorecardSettings(
-    inputs=("term", "annual_inc", "revol_util", "inq_last_6mths", "delinq_2yrs"),
-    strengths=(1.0,),
-    folds=2,
+    inputs=("annual_inc", "all_util", "emp_length", "inq_fi", "open_il_24m", "inq_last_6mths"),
+    strengths=(0.25,),
+    folds=3,
 )
 
 
@@ -83,6 +84,9 @@ class World:
     operations: Member
     risk_officer: Member
     loan_id: int
+
+
+HOUSE_TEXT = Path(__file__).with_name("house.toml").read_text(encoding="utf-8")
 
 
 @cache
@@ -104,9 +108,8 @@ def open_house() -> ModelVersion:
     model = train_model(
         data_set=data_set, name="quick", seed=1, author="ann", on=DAY, settings=_QUICK
     )
-    table = build_rate_table(
-        model_version=model, settings_text=spec_text("house"), author="ann", on=DAY
-    )
+    table = build_rate_table(model_version=model, settings_text=HOUSE_TEXT, author="ann", on=DAY)
+    validate_model(model_version=model, validator="ann", on=DAY)
     approve_model(model_version=model, approver="bob", on=DAY)
     approve_rate_table(rate_table=table, approver="bob", on=DAY)
     open_markets(bands=current_rate_table().bands)

@@ -60,6 +60,7 @@ from risk.services.approving import approve_model, approve_rate_table
 from risk.services.loading import load_data_set
 from risk.services.rate_tables import build_rate_table
 from risk.services.training import train_model
+from risk.services.validating import validate_model
 
 Progress = Callable[[int, int], None]
 
@@ -133,6 +134,7 @@ def train(demo: Demo, progress: Progress) -> None:
         on=on,
         progress=progress,
     )
+    validate_model(model_version=demo.model, validator=AUTHOR, on=on)
     demo.model = approve_model(model_version=demo.model, approver=APPROVER, on=on)
     table = build_rate_table(
         model_version=demo.model,

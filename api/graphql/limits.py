@@ -48,6 +48,7 @@ LISTS: Mapping[str, int] = {
     "instalments": 60,
     "ladder": 8,
     "levels": 50,
+    "narrowing": 5,
     "lines": 100,
     "markets": 12,
     "queue": 12,

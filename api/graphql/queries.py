@@ -17,6 +17,7 @@ from api.errors import NotFound
 from api.graphql.access import borrower, lender, signed_in
 from api.graphql.ids import NOTHING_THERE, named, public_id
 from api.graphql.paging import PageField, connection, wanted
+from api.graphql.types.expectation import Expectation
 from api.graphql.types.lending import PortfolioConnection
 from api.graphql.types.loan import MyLoanConnection
 from api.graphql.types.market import Market, QuoteAnswer
@@ -29,6 +30,7 @@ from marketplace.selectors.borrowings import (
     loans_page,
 )
 from marketplace.selectors.depth import market_with_depth, markets_with_depth
+from marketplace.selectors.expectations import expectation_of
 from marketplace.selectors.offers import find_offer
 from marketplace.selectors.portfolio import (
     find_loan_as_lender,
@@ -74,6 +76,10 @@ class Query(graphene.ObjectType):
         description="What a loan would cost now; reserves nothing.",
     )
     portfolio = PageField(PortfolioConnection, description="The lender's parts.")
+    expectation = graphene.Field(
+        Expectation,
+        description="What the lender should expect of the parts held; none without parts that run.",
+    )
     my_loans = PageField(MyLoanConnection, description="The borrower's loans.")
 
     @staticmethod
@@ -111,6 +117,11 @@ class Query(graphene.ObjectType):
         """The lender's own."""
         page = portfolio_page(lender(info).pk, wanted(first, after))
         return connection(PortfolioConnection, page)
+
+    @staticmethod
+    def resolve_expectation(root: Any, info: graphene.ResolveInfo) -> Any:
+        """The lender's own."""
+        return expectation_of(lender(info).pk)
 
     @staticmethod
     def resolve_my_loans(

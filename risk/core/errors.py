@@ -79,12 +79,6 @@ class RateTableRefused(RiskRefusal):
     code = "RISK_RATE_TABLE_REFUSED"
 
 
-class ModelExists(RiskRefusal):
-    """The very same model is registered already, under another name."""
-
-    code = "RISK_MODEL_EXISTS"
-
-
 class HandleRefused(RiskRefusal):
     """A handle of a person that is empty or too long."""
 

@@ -1,17 +1,21 @@
-"""Penalised logistic likelihood under bounds, by analytic gradient; and a line through log-odds."""
+"""Penalised logistic likelihood under bounds, by Newton steps; and a line through log-odds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+from scipy import linalg, optimize
 from scipy.special import expit
 
 from risk.core.encoding import Design
 from risk.core.table import BoolArray, FloatArray
 
-_MOST_ROUNDS = 1_000
+_MOST_ROUNDS = 60
+_MOST_SWAPS = 40
+_LEAST_STEP = 1e-6
+# A curvature is kept while a step lowers the loss by this share of what it promised.
+_GOOD_STEP = 0.9
 _LINE_ROUNDS = 100
 # Keeps the line finite when outcomes are separated completely.
 _LINE_RIDGE = 1e-6
@@ -19,7 +23,7 @@ _LINE_RIDGE = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """Penalties and bounds of the parameters, each of shape (parameters,).
+    """Penalties and bounds of the parameters, each of shape (1 + parameters,), intercept first.
 
     The penalty is ``sum(ridge * b**2) / 2 + sum(lasso * b)``: where a bound fixes the sign of a
     parameter, a signed ``lasso`` is the absolute value, and smooth.
@@ -33,52 +37,117 @@ class Terms:
 
 def fit_bounded(
     design: Design,
-    is_bad: BoolArray,
+    outcome: FloatArray,
     terms: Terms,
     *,
-    start: FloatArray | None = None,
-    tolerance: float = 1e-5,
+    start: FloatArray,
+    inside: FloatArray,
+    gram: FloatArray | None = None,
+    tolerance: float = 1e-2,
+    most_rounds: int = _MOST_ROUNDS,
+    exact: bool = False,
 ) -> FloatArray:
-    """The parameters of least penalised negative log-likelihood, by L-BFGS-B.
+    """The parameters of least penalised negative log-likelihood, by projected Newton steps.
+
+    Each step solves the quadratic model exactly under the bounds, then is halved until the loss
+    falls. The curvature is kept from step to step while it predicts well: it costs as much as
+    ten gradients.
 
     Args:
-        is_bad: outcomes, shape ``(rows,)``.
+        outcome: 1 for bad, 0 for good, shape ``(rows,)``.
         start: parameters to start from, shape ``(1 + parameters,)``.
-        tolerance: of the projected gradient of the mean over rows.
+        inside: 1 for rows that count, 0 for those left out, shape ``(rows,)``.
+        gram: of the design, weighted near the start, where it is known.
+        tolerance: the last step is one that promises to lower the loss (in all) by less.
+        exact: take the curvature anew at every step, so that the last digits settle.
 
     Returns:
         Intercept first, shape ``(1 + parameters,)``.
     """
-    outcome = is_bad.astype(np.float64)
-    rows = len(outcome)
-    one_hot, effects = design.one_hot, design.effects
-    one_hot_across, effects_across = one_hot.T.tocsr(), effects.T.tocsr()
+    point = np.clip(start, terms.lower, terms.upper)
+    odds = design.log_odds(point)
+    loss = _loss(odds, outcome, inside) + penalty(point, terms)
+    curvature = None if gram is None else design.curvature(gram)
+    for _ in range(most_rounds):
+        chance = expit(odds)
+        gradient = design.sums(inside * (chance - outcome)) + terms.ridge * point + terms.lasso
+        if curvature is None:
+            curvature = design.curvature(design.gram(inside * chance * (1.0 - chance)))
+        step = solve_box(curvature + np.diag(terms.ridge), gradient, point, terms) - point
+        promised = -float((gradient * step).sum())
+        if promised <= tolerance:
+            return point + step if promised > 0.0 else point
+        along = design.log_odds(step)
+        size = 1.0
+        while (
+            new_loss := _loss(odds + size * along, outcome, inside)
+            + penalty(point + size * step, terms)
+        ) > loss - 1e-4 * size * promised and size > _LEAST_STEP:
+            size /= 2.0
+        if size <= _LEAST_STEP:
+            break
+        point, odds = point + size * step, odds + size * along
+        if loss - new_loss < _GOOD_STEP * promised / 2.0 or exact:
+            curvature = None
+        loss = new_loss
+    return point
 
-    def objective(point: FloatArray) -> tuple[float, FloatArray]:
-        values = point[1:]
-        odds = point[0] + one_hot @ (effects @ values)
-        miss = expit(odds) - outcome
-        penalty = float(np.sum((0.5 * terms.ridge * values + terms.lasso) * values))
-        loss = float(np.sum(np.logaddexp(0.0, odds) - outcome * odds))
-        slope = effects_across @ (one_hot_across @ miss) + terms.ridge * values + terms.lasso
-        gradient = np.concatenate([[miss.sum()], slope])
-        return (loss + penalty) / rows, gradient / rows
 
-    lower = np.concatenate([[-np.inf], terms.lower])
-    upper = np.concatenate([[np.inf], terms.upper])
-    if start is None:
-        share = outcome.mean()
-        start = np.zeros(len(lower))
-        start[0] = np.log(share / (1.0 - share))
+def solve_box(
+    curvature: FloatArray, gradient: FloatArray, point: FloatArray, terms: Terms
+) -> FloatArray:
+    """The least point within bounds of a quadratic with this gradient and curvature at ``point``.
+
+    Primal-dual active sets (Hintermueller, Ito, Kunisch, 2002): solve with some parameters held at
+    their bounds, then hold those that left them and let go those that are pulled inward, until
+    nothing changes. L-BFGS-B takes over should the sets go round in circles.
+    """
+    wanted = _times(curvature, point) - gradient
+    low = (point <= terms.lower) & (gradient > 0)
+    high = (point >= terms.upper) & (gradient < 0)
+    found = point
+    for _ in range(_MOST_SWAPS):
+        held = low | high
+        found = np.where(low, terms.lower, np.where(high, terms.upper, 0.0))
+        free = np.flatnonzero(~held)
+        right = wanted - (_times(curvature, found) if held.any() else 0.0)
+        found[free] = linalg.solve(
+            curvature[np.ix_(free, free)], right[free], assume_a="pos", check_finite=False
+        )
+        pull = _times(curvature, found) - wanted
+        new_low = (low & (pull > 0)) | (~held & (found < terms.lower))
+        new_high = (high & (pull < 0)) | (~held & (found > terms.upper))
+        if (new_low == low).all() and (new_high == high).all():
+            return found
+        low, high = new_low, new_high
+
+    def objective(x: FloatArray) -> tuple[float, FloatArray]:
+        bent = _times(curvature, x)
+        return float((x * (0.5 * bent - wanted)).sum()), bent - wanted
+
     result = optimize.minimize(
         objective,
-        np.clip(start, lower, upper),
+        np.clip(found, terms.lower, terms.upper),
         jac=True,
         method="L-BFGS-B",
-        bounds=optimize.Bounds(lower, upper),
-        options={"maxiter": _MOST_ROUNDS, "ftol": 1e-12, "gtol": tolerance, "maxcor": 10},
+        bounds=optimize.Bounds(terms.lower, terms.upper),
+        options={"maxiter": 1_000, "ftol": 1e-14, "gtol": 1e-8},
     )
     return np.asarray(result.x, dtype=np.float64)
+
+
+def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    """Matrix times vector without BLAS threads."""
+    return np.asarray(np.einsum("ij,j->i", matrix, vector))
+
+
+def _loss(odds: FloatArray, outcome: FloatArray, inside: FloatArray) -> float:
+    return float((inside * (np.logaddexp(0.0, odds) - outcome * odds)).sum())
+
+
+def penalty(point: FloatArray, terms: Terms) -> float:
+    """What the terms charge for parameters."""
+    return float(((0.5 * terms.ridge * point + terms.lasso) * point).sum())
 
 
 def log_loss(odds: FloatArray, is_bad: BoolArray) -> float:

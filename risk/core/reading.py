@@ -2,192 +2,206 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from risk.core.errors import DataRefused
-from risk.core.spec import ColumnSpec, DataSpec, Kind
-from risk.core.table import Column, Table, make_table, number_column, text_column
+from risk.core.cells import (
+    STRAY_SHARE,
+    CellRefused,
+    Cells,
+    cells_of,
+    column_of,
+    count_duplicates,
+    outcomes_of,
+    shown,
+)
+from risk.core.csv_rows import Rows, read_rows, without_index
+from risk.core.errors import DataRefused, OutcomeRefused
+from risk.core.reading_spec import Duplicates
+from risk.core.spec import DataSpec, Kind
+from risk.core.table import BoolArray, Column, IntArray, Table, make_table
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# Beyond any amount, count or share of a person's finances.
-_ABSURD = 1e12
-_SHOWN = 40
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The cells of a file by row, and the line on which each row ends."""
-
-    header: list[str]
-    cells: list[list[str]]
-    lines: list[int]
+_VALUES_SHOWN = 5
 
 
 def read_table(content: bytes, file_name: str, spec: DataSpec) -> Table:
     """Read a CSV file of past applications with outcomes.
 
-    The whole file is checked before anything is returned. An empty cell is a missing value;
-    every column but the outcome is kept, refused ones too (they are never inputs).
+    The whole file is checked before anything is returned. Every column but the outcome is kept,
+    refused ones too (they are never inputs). What was dropped, changed or counted as missing is in
+    the table's notes; ``docs/specification.md`` says what happens to which kind of dirt.
 
     Raises:
         DataRefused: naming file, row (1 is the header) and column: not text, empty, a missing or
-            repeated column, a row too short or too long, a duplicate row, a word where a number
-            belongs, a value out of bounds, an unknown or missing outcome or term.
+            repeated column, a row too short or too long, a duplicate row where they are refused,
+            a word where a number was stated, a value out of stated bounds, an unknown or missing
+            outcome or term.
+        OutcomeRefused: when all outcomes are of one class.
     """
-    rows = _split_rows(_decode(content, file_name), file_name)
-    _check_header(rows.header, file_name, spec)
-    _check_shape(rows, file_name)
+    rows, cells, notes = _cells(content, file_name, spec, spec.required_columns())
     problems: list[DataRefused] = []
+    kept = np.arange(len(rows))
+    is_bad = np.zeros(len(rows), dtype=np.bool_)
+    try:
+        is_bad, missing = _outcomes(rows, cells[spec.outcome_column], spec)
+    except DataRefused as problem:
+        problems.append(problem)
+    else:
+        kept = np.flatnonzero(~missing)
+        if missing.any():
+            gone = int(missing.sum())
+            notes.append(f"{spec.outcome_column}: rows without an outcome, left out: {gone}.")
     columns: dict[str, Column] = {}
-    outcome: list[bool] = []
-    for place, name in enumerate(rows.header):
-        cells = [row[place] for row in rows.cells]
+    for name, found in cells.items():
+        if name == spec.outcome_column:
+            continue
         try:
-            if name == spec.outcome_column:
-                outcome = _outcomes(cells, rows.lines, file_name, spec)
-            else:
-                columns[name] = _column(cells, rows.lines, file_name, spec, spec.column(name))
+            columns[name], remarks = _column(rows, name, found, kept, spec)
+            notes += remarks
         except DataRefused as problem:
             problems.append(problem)
     if problems:
         raise min(problems, key=lambda problem: problem.row)
-    return make_table(columns, rows=np.array(rows.lines), is_bad=np.array(outcome))
+    if len(np.unique(is_bad[kept])) < 2:
+        raise _one_class(file_name, cells[spec.outcome_column], spec, is_bad)
+    return make_table(columns, rows=rows.lines[kept], is_bad=is_bad[kept], notes=notes)
 
 
-def _decode(content: bytes, file_name: str) -> str:
-    if not content.strip():
-        raise DataRefused("the file is empty.", file=file_name, row=1)
+def read_applications(
+    content: bytes, file_name: str, spec: DataSpec, kinds: Mapping[str, Kind]
+) -> Table:
+    """Read a CSV file of applications to be scored: an outcome is not needed, and not read.
+
+    Cells are read as in past applications, but that a word in a column of numbers whose kind was
+    not stated is a missing value, however many there are.
+
+    Args:
+        kinds: what the columns that the model reads held in training; the others are left out.
+
+    Raises:
+        DataRefused: as :func:`read_table`, of these columns.
+    """
+    rows, cells, notes = _cells(content, file_name, spec, tuple(kinds))
+    everything = np.arange(len(rows))
+    columns: dict[str, Column] = {}
+    problems: list[DataRefused] = []
+    for name, kind in kinds.items():
+        try:
+            columns[name], remarks = _column(rows, name, cells[name], everything, spec, kind=kind)
+            notes += remarks
+        except DataRefused as problem:
+            problems.append(problem)
+    if problems:
+        raise min(problems, key=lambda problem: problem.row)
+    return make_table(columns, rows=rows.lines, notes=notes)
+
+
+def _cells(
+    content: bytes, file_name: str, spec: DataSpec, needed: tuple[str, ...]
+) -> tuple[Rows, dict[str, Cells], list[str]]:
+    """The cells by column of a file that has those needed, and notes on the file as a whole."""
+    notes: list[str] = []
+    written = read_rows(content, file_name, spec.reading, needed)
+    rows = without_index(written, needed)
+    if rows is not written:
+        notes.append("The first column has no name and numbers the rows: it was left out.")
+    cells = {
+        name: cells_of(texts, spec.reading)
+        for name, texts in zip(rows.header, rows.columns, strict=True)
+    }
+    count, first = count_duplicates(list(cells.values()))
+    if first is not None:
+        earlier, row = first
+        if spec.reading.duplicates is Duplicates.REFUSE:
+            raise rows.refusal(
+                row,
+                f"the row is the same as row {rows.lines[earlier]} in every column.",
+                f"{rows.header[0]} to {rows.header[-1]}",
+            )
+        notes.append(
+            f"Rows that are the same as an earlier one in every column, kept: {count}, the first "
+            f"in row {rows.lines[row]}."
+        )
+    return rows, cells, notes
+
+
+def _outcomes(rows: Rows, cells: Cells, spec: DataSpec) -> tuple[BoolArray, BoolArray]:
+    """Whether each row is bad, and whether its outcome is missing."""
+    column = spec.outcome_column
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise DataRefused("the file is not text in UTF-8.", file=file_name, row=row) from error
-    if "\0" in text:
-        row = text.count("\n", 0, text.index("\0")) + 1
-        raise DataRefused("the file is not text: it holds zero bytes.", file=file_name, row=row)
-    return text
+        is_bad, missing = outcomes_of(cells, spec.bad_values, spec.good_values)
+    except CellRefused as problem:
+        raise rows.refusal(problem.place, problem.problem, column) from problem
+    if missing.any() and not spec.drop_missing_outcome:
+        place = int(np.flatnonzero(missing)[0])
+        value = cells.values[cells.places[place]]
+        mark = f" ({shown(value)} is a mark of missing values)" if value else ""
+        raise rows.refusal(
+            place,
+            f'the outcome is missing{mark}. missing_outcome = "drop" under [outcome] leaves such '
+            f"rows out.",
+            column,
+        )
+    return is_bad, missing
 
 
-def _split_rows(text: str, file_name: str) -> _Rows:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    cells: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for row in reader:
-            if row:
-                cells.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise DataRefused(f"not CSV: {error}.", file=file_name, row=reader.line_num) from error
-    if not cells:
-        raise DataRefused("the file is empty.", file=file_name, row=1)
-    return _Rows([name.strip() for name in cells[0]], cells[1:], lines[1:])
-
-
-def _check_header(header: Sequence[str], file_name: str, spec: DataSpec) -> None:
-    for name in spec.required_columns():
-        if name not in header:
-            raise DataRefused("the column is missing.", file=file_name, row=1, column=name)
-    for place, name in enumerate(header):
-        if not name:
-            raise DataRefused(f"column {place + 1} has no name.", file=file_name, row=1)
-        if name in header[:place]:
-            raise DataRefused("the column is there twice.", file=file_name, row=1, column=name)
-
-
-def _check_shape(rows: _Rows, file_name: str) -> None:
-    if not rows.cells:
-        raise DataRefused("there is a header but no row.", file=file_name, row=1)
-    width = len(rows.header)
-    first_line: dict[tuple[str, ...], int] = {}
-    for cells, line in zip(rows.cells, rows.lines, strict=True):
-        if len(cells) != width:
-            column = rows.header[len(cells)] if len(cells) < width else rows.header[-1]
-            raise DataRefused(
-                f"the row has {len(cells)} values, the header {width}.",
-                file=file_name,
-                row=line,
-                column=column,
-            )
-        earlier = first_line.setdefault(tuple(cells), line)
-        if earlier != line:
-            raise DataRefused(
-                f"the row is the same as row {earlier} in every column.",
-                file=file_name,
-                row=line,
-                column=f"{rows.header[0]} to {rows.header[-1]}",
-            )
-
-
-def _outcomes(
-    cells: Sequence[str], lines: Sequence[int], file_name: str, spec: DataSpec
-) -> list[bool]:
-    known = {spec.bad_value: True, spec.good_value: False}
-    for value, line in zip(cells, lines, strict=True):
-        if value not in known:
-            said = f"'{value[:_SHOWN]}' is not an outcome" if value else "the outcome is missing"
-            raise DataRefused(
-                f"{said}: expected '{spec.bad_value}' or '{spec.good_value}'.",
-                file=file_name,
-                row=line,
-                column=spec.outcome_column,
-            )
-    return [known[value] for value in cells]
+def _one_class(file_name: str, cells: Cells, spec: DataSpec, is_bad: BoolArray) -> OutcomeRefused:
+    column = spec.outcome_column
+    which = "bad" if is_bad.any() else "good"
+    order = np.argsort(-cells.counts, kind="stable")[:_VALUES_SHOWN]
+    found = ", ".join(f"{shown(cells.values[i])} ({int(cells.counts[i])} rows)" for i in order)
+    more = " and others" if len(cells.values) > _VALUES_SHOWN else ""
+    return OutcomeRefused(
+        f"{file_name}, column {column}: every outcome is {which}, so there is nothing to "
+        f"learn from them. Found: {found}{more}.",
+        field=column,
+    )
 
 
 def _column(
-    cells: Sequence[str],
-    lines: Sequence[int],
-    file_name: str,
-    spec: DataSpec,
-    column: ColumnSpec,
-) -> Column:
-    kind = column.kind
-    if kind is None:
-        numeric = all(not cell or _NUMBER.fullmatch(cell.strip()) for cell in cells)
-        kind = Kind.NUMBER if numeric else Kind.TEXT
-    if kind is Kind.TEXT:
+    rows: Rows, name: str, cells: Cells, kept: IntArray, spec: DataSpec, *, kind: Kind | None = None
+) -> tuple[Column, tuple[str, ...]]:
+    """A column, of the rows that are kept.
+
+    ``kind`` is what it held in training, where the specification doesn't say.
+    """
+    column = spec.column(name)
+    stated = column.kind
+    stray_share = STRAY_SHARE
+    if stated is None and column.name == spec.term_column and spec.term_months:
+        # The terms are named by their text, though it be "36".
+        stated = Kind.TEXT
+    elif stated is None and column.name == spec.time_column:
+        # A few dates among years are not missing: the column is text.
+        stray_share = 0.0
+    elif stated is None and kind is Kind.NUMBER:
+        stray_share = 1.0
+    elif stated is None:
+        stated = kind
+    if len(kept) < len(rows):
+        cells = cells.take(kept)
+    try:
+        made, notes = column_of(
+            cells,
+            replace(column, kind=stated),
+            spec.reading.decimal,
+            stray_share=stray_share,
+        )
         if column.name == spec.term_column and spec.term_months:
-            _check_terms(cells, lines, file_name, spec)
-        return text_column(cells)
-    values = [
-        _number(cell.strip(), line, file_name, column)
-        for cell, line in zip(cells, lines, strict=True)
-    ]
-    return number_column(values)
+            _check_terms(cells, spec)
+    except CellRefused as problem:
+        raise rows.refusal(int(kept[problem.place]), problem.problem, column.name) from problem
+    return made, notes
 
 
-def _check_terms(
-    cells: Sequence[str], lines: Sequence[int], file_name: str, spec: DataSpec
-) -> None:
-    for value, line in zip(cells, lines, strict=True):
-        if value not in spec.term_months:
-            raise DataRefused(
-                f"'{value[:_SHOWN]}' is not a term: expected {', '.join(spec.term_months)}.",
-                file=file_name,
-                row=line,
-                column=spec.term_column,
-            )
-
-
-def _number(cell: str, line: int, file_name: str, column: ColumnSpec) -> float:
-    """The cell as a number, NaN when it is empty; refused when it is a word or out of bounds."""
-    if not cell:
-        return math.nan
-    if not _NUMBER.fullmatch(cell):
-        problem = f"'{cell[:_SHOWN]}' is not a number."
-        raise DataRefused(problem, file=file_name, row=line, column=column.name)
-    value = float(cell)
-    least = -_ABSURD if column.least is None else column.least
-    most = _ABSURD if column.most is None else column.most
-    if not least <= value <= most:
-        problem = f"{cell[:_SHOWN]} is not a sane value: expected {least:,.15g} to {most:,.15g}."
-        raise DataRefused(problem, file=file_name, row=line, column=column.name)
-    return value
+def _check_terms(cells: Cells, spec: DataSpec) -> None:
+    unknown = np.array([value not in spec.term_months for value in cells.values])
+    if unknown.any():
+        place = cells.first(unknown)
+        raise CellRefused(
+            place,
+            f"{shown(cells.values[cells.places[place]])} is not a term: expected "
+            f"{', '.join(spec.term_months)}.",
+        )

@@ -1,4 +1,4 @@
-"""States of models and rate tables, and the moves between them."""
+"""States of models, rate tables and alarms, and the moves between them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from risk.core.errors import MoveRefused
 
 
 class ModelState(Enum):
-    """A model version: the champion is the one that assesses."""
+    """A model version: the champion assesses, challengers score the same facts in its shadow.
+
+    Validated means that its report is kept; approved that a second person signed it.
+    """
 
     DRAFT = "draft"
+    VALIDATED = "validated"
+    APPROVED = "approved"
+    CHALLENGER = "challenger"
     CHAMPION = "champion"
     RETIRED = "retired"
 
@@ -25,8 +31,20 @@ class RateTableState(Enum):
     RETIRED = "retired"
 
 
+class AlarmState(Enum):
+    """An alarm: open until an officer closes it, once."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 MODEL_MOVES: Mapping[ModelState, frozenset[ModelState]] = {
-    ModelState.DRAFT: frozenset({ModelState.CHAMPION}),
+    ModelState.DRAFT: frozenset({ModelState.VALIDATED}),
+    ModelState.VALIDATED: frozenset({ModelState.APPROVED}),
+    ModelState.APPROVED: frozenset(
+        {ModelState.CHALLENGER, ModelState.CHAMPION, ModelState.RETIRED}
+    ),
+    ModelState.CHALLENGER: frozenset({ModelState.CHAMPION, ModelState.RETIRED}),
     ModelState.CHAMPION: frozenset({ModelState.RETIRED}),
     ModelState.RETIRED: frozenset(),
 }
@@ -36,7 +54,12 @@ RATE_TABLE_MOVES: Mapping[RateTableState, frozenset[RateTableState]] = {
     RateTableState.RETIRED: frozenset(),
 }
 
-State = TypeVar("State", ModelState, RateTableState)
+ALARM_MOVES: Mapping[AlarmState, frozenset[AlarmState]] = {
+    AlarmState.OPEN: frozenset({AlarmState.CLOSED}),
+    AlarmState.CLOSED: frozenset(),
+}
+
+State = TypeVar("State", ModelState, RateTableState, AlarmState)
 
 
 def require_move(moves: Mapping[State, frozenset[State]], old: State, new: State) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import TypeVar
 
 from risk.core.errors import SpecRefused
 
 Values = Mapping[str, object]
+Choice = TypeVar("Choice", bound=Enum)
 
 
 def parse_toml(text: str) -> dict[str, object]:
@@ -110,3 +113,42 @@ def optional_number(values: Values, key: str, at: str = "") -> float | None:
     if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < 1e300:
         raise SpecRefused(f"{at}{key} must be a number.", field=f"{at}{key}")
     return float(found)
+
+
+def optional_texts(values: Values, key: str, at: str = "") -> tuple[str, ...] | None:
+    """The list of texts under ``key``, or none when it is not there.
+
+    Raises:
+        SpecRefused: when it is something else.
+    """
+    return texts(values, key, at) if key in values else None
+
+
+def choice(values: Values, key: str, kind: type[Choice], at: str = "") -> Choice | None:
+    """The member of an enumeration whose value is under ``key``, or none.
+
+    Raises:
+        SpecRefused: when it is none of the members' values.
+    """
+    found = optional_text(values, key, at)
+    if found is None:
+        return None
+    members = {str(member.value): member for member in kind}
+    if found not in members:
+        accepted = ", ".join(f'"{value}"' for value in members)
+        raise SpecRefused(f"{at}{key} must be one of {accepted}.", field=f"{at}{key}")
+    return members[found]
+
+
+def only_keys(values: Values, accepted: Collection[str], at: str = "") -> None:
+    """Refuse a key that nobody reads: it is a slip of the pen, which could let a column in.
+
+    Raises:
+        SpecRefused: naming the key and those that are accepted.
+    """
+    for key in values:
+        if key not in accepted:
+            raise SpecRefused(
+                f"{at}{key} is not known here; accepted: {', '.join(sorted(accepted))}.",
+                field=f"{at}{key}",
+            )

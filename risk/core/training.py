@@ -3,8 +3,9 @@
 Every column's effect is fitted at once. The direction of a numeric column is that of its effect
 in an unbounded fit (unless the specification imposes one); the final fit bounds the sign of its
 steps, so that its effect is monotone. Under those bounds a lasso on the steps, which is the
-column's whole rise, is linear. The strength of the penalties is chosen by cross-validation, and
-the out-of-fold log-odds recalibrate the result.
+column's whole rise, is linear. A column bends only where that does clearly better on rows not
+learnt from. The strength of the penalties is chosen by cross-validation, and the out-of-fold
+log-odds recalibrate the result.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from risk.core.encoding import Block, Design, NumberCoding, learn_codings, make_design
+from risk.core.encoding import Block, Design, learn_codings, make_design
 from risk.core.errors import OutcomeRefused, ScorecardRefused
-from risk.core.fitting import Terms, fit_bounded, fit_line, log_loss
-from risk.core.scorecard import Effect, Scorecard, ScorecardSettings
-from risk.core.spec import DataSpec, Direction
+from risk.core.fitting import fit_line
+from risk.core.scorecard import Calibration, Effect, Method, Scorecard, ScorecardSettings
+from risk.core.scorecard_calibration import isotonic_knots
+from risk.core.scorecard_search import Search
+from risk.core.scorecard_shapes import Shapes, direction_of
+from risk.core.spec import DataSpec
 from risk.core.split import stratified_folds
-from risk.core.table import BoolArray, FloatArray, Table
+from risk.core.table import BoolArray, FloatArray, IntArray, Table
 
 Progress = Callable[[int, int], None]
 
-# Ridge of the steps in the fit that only finds directions.
-_DIRECTION_RIDGE = 30.0
-_FINAL_TOLERANCE = 1e-7
 # Coefficients are kept to so many decimals of log-odds.
-_DECIMALS = 9
+_DECIMALS = 7
 
 
 def fit_scorecard(
@@ -38,150 +39,118 @@ def fit_scorecard(
     *,
     progress: Progress | None = None,
 ) -> Scorecard:
-    """Fit a scorecard to past applications with outcomes.
+    """Fit a scorecard to past applications with outcomes, by the settings' method.
 
     Constant and all-missing columns are allowed: they have no effect. The same table, settings
-    and seed give the same scorecard.
+    and seed give the same scorecard, whatever the order of the columns. With fewer outcomes of a
+    class than folds there are as many folds as outcomes.
 
     Args:
         progress: told (steps done, steps in all).
 
     Raises:
-        OutcomeRefused: when outcomes are missing, of one class only, or too few for the folds.
+        OutcomeRefused: when outcomes are missing, of one class only, or fewer than two of one.
         ColumnRefused: when the settings ask for a price, protected, outcome or unknown column.
         ScorecardRefused: for settings that can't be fitted.
     """
     _check_settings(settings)
     if table.is_bad is None:
         raise OutcomeRefused("A scorecard is fitted to outcomes; this table has none.")
-    columns = spec.input_columns(table.columns, settings.inputs)
-    rare_below = max(settings.rare_rows, int(settings.rare_share * len(table)))
-    codings = learn_codings(table, columns, most_steps=settings.most_steps, rare_below=rare_below)
-    design = make_design(table, codings)
-    strength, line = _cross_validate(design, table.is_bad, spec, settings, seed, progress)
-    directions = _directions(design, table.is_bad, spec, settings)
-    terms = _terms(design, directions, settings, strength)
-    fitted = fit_bounded(design, table.is_bad, terms, tolerance=_FINAL_TOLERANCE)
-    if progress is not None:
-        progress(settings.folds + 1, settings.folds + 1)
-    intercept, slope = line
+    if settings.method is Method.BINNED:
+        # Imported late: that module makes scorecards of its own from these same parts.
+        from risk.core.binned import fit_binned  # noqa: PLC0415
+
+        return fit_binned(table, spec, settings, seed, progress=progress)
+    columns = sorted(set(spec.input_columns(table.columns, settings.inputs)))
+    fold = _folds(table.is_bad, settings, seed)
+    order = np.argsort(fold, kind="stable")
+    codings = learn_codings(
+        table,
+        columns,
+        most_steps=settings.most_steps,
+        rare_below=max(settings.rare_rows, int(settings.rare_share * len(table))),
+        whole=frozenset(name for name in columns if spec.column(name).direction is not None),
+    )
+    design = make_design(table, codings, order)
+    is_bad = table.is_bad[order]
+    search = Search(design, is_bad.astype(np.float64), fold[order], spec, settings)
+    total = len(settings.strengths) + 1
+    tell = progress or _silent
+    chosen = search.best(lambda done: tell(done, total))
+    fitted = search.final(chosen)
+    intercept, slope = _line(chosen.odds, is_bad)
+    tell(total, total)
     return Scorecard(
         outcome_months=spec.outcome_months,
         intercept=round(float(intercept + slope * fitted[0]), _DECIMALS),
-        effects=_effects(design, slope * fitted[1:], directions),
+        effects=_effects(design, slope * fitted, chosen.shapes),
         settings=settings,
         seed=seed,
-        strength=strength,
+        strength=chosen.strength,
         calibration_slope=round(slope, _DECIMALS),
         training_rows=len(table),
-        training_bad=int(table.is_bad.sum()),
+        training_bad=int(is_bad.sum()),
+        knots=_knots(intercept + slope * chosen.odds, is_bad, settings),
     )
 
 
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+    del done, total
+
+
 def _check_settings(settings: ScorecardSettings) -> None:
-    penalties = (settings.ridge, settings.text_ridge, *settings.strengths)
+    penalties = np.array([settings.ridge, settings.text_ridge, *settings.strengths])
     if settings.most_steps < 1 or settings.folds < 2 or not settings.strengths:
         raise ScorecardRefused("A scorecard needs a step, two folds and a strength at least.")
-    if min(penalties) <= 0 or settings.lasso < 0:
+    if not (np.isfinite(penalties) & (penalties > 0)).all():
         raise ScorecardRefused("Penalties must be positive.")
+    if not 0 <= settings.lasso < np.inf:
+        raise ScorecardRefused("The lasso must be zero or more.")
+    if not 0 <= settings.asset_correlation < 1:
+        raise ScorecardRefused("The asset correlation must be from 0 to under 1.")
 
 
-def _cross_validate(
-    design: Design,
-    is_bad: BoolArray,
-    spec: DataSpec,
-    settings: ScorecardSettings,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[float, tuple[float, float]]:
-    """The best strength, and the line that recalibrates its out-of-fold log-odds."""
-    fold = stratified_folds(is_bad, folds=settings.folds, seed=seed)
-    odds = {strength: np.zeros(len(is_bad)) for strength in settings.strengths}
-    for number in range(settings.folds):
-        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        learnt, unseen = design.rows(inside), design.rows(outside)
-        directions = _directions(learnt, is_bad[inside], spec, settings)
-        fitted: FloatArray | None = None
-        for strength in sorted(settings.strengths, reverse=True):
-            terms = _terms(design, directions, settings, strength)
-            fitted = fit_bounded(learnt, is_bad[inside], terms, start=fitted)
-            odds[strength][outside] = fitted[0] + unseen.one_hot @ (unseen.effects @ fitted[1:])
-        if progress is not None:
-            progress(number + 1, settings.folds + 1)
-    best = min(settings.strengths, key=lambda strength: log_loss(odds[strength], is_bad))
-    intercept, slope = fit_line(odds[best], is_bad)
-    if slope <= 0:
-        # Nothing was learnt that holds out of fold: everyone gets the average.
-        share = float(is_bad.mean())
-        return best, (float(np.log(share / (1 - share))), 0.0)
-    return best, (intercept, slope)
+def _folds(is_bad: BoolArray, settings: ScorecardSettings, seed: int) -> IntArray:
+    fewest = min(int(is_bad.sum()), int((~is_bad).sum()))
+    if fewest == 1:
+        raise OutcomeRefused("A scorecard needs at least two outcomes of each class.")
+    return stratified_folds(is_bad, folds=min(settings.folds, max(fewest, 2)), seed=seed)
 
 
-def _directions(
-    design: Design, is_bad: BoolArray, spec: DataSpec, settings: ScorecardSettings
-) -> dict[str, Direction]:
-    """The direction of each numeric column: imposed, or that of an unbounded ridge fit."""
-    size = len(design.is_step)
-    free = np.full(size, np.inf)
-    ridge = np.where(design.is_level > 0, settings.text_ridge, _DIRECTION_RIDGE)
-    fitted = fit_bounded(design, is_bad, Terms(ridge, np.zeros(size), -free, free))
-    effect = design.effects @ fitted[1:]
-    counts = np.asarray(design.one_hot.sum(axis=0), dtype=np.float64).ravel()
-    found: dict[str, Direction] = {}
-    for block in design.blocks:
-        name = block.coding.column
-        if isinstance(block.coding, NumberCoding):
-            imposed = spec.column(name).direction
-            found[name] = imposed or _trend(effect[block.bins][:-1], counts[block.bins][:-1])
-    return found
+def _line(odds: FloatArray, is_bad: BoolArray) -> tuple[float, float]:
+    """The line that recalibrates out-of-fold log-odds (Platt, 1999)."""
+    intercept, slope = fit_line(odds, is_bad)
+    if slope > 0:
+        return intercept, slope
+    # Nothing was learnt that holds out of fold: everyone gets the average.
+    share = float(is_bad.mean())
+    return float(np.log(share / (1 - share))), 0.0
 
 
-def _trend(effect: FloatArray, counts: FloatArray) -> Direction:
-    """Whether the effect rises over its bins, by covariance with the bin's place."""
-    place = np.arange(len(effect), dtype=np.float64)
-    if counts.sum() > 0:
-        place -= counts @ place / counts.sum()
-    return Direction.RISING if (counts * place) @ effect >= 0 else Direction.FALLING
+def _knots(
+    odds: FloatArray, is_bad: BoolArray, settings: ScorecardSettings
+) -> tuple[tuple[float, float], ...]:
+    if settings.calibration is Calibration.PLATT:
+        return ()
+    return tuple(
+        (round(place, _DECIMALS), round(value, _DECIMALS))
+        for place, value in isotonic_knots(odds, is_bad)
+    )
 
 
-def _terms(
-    design: Design,
-    directions: dict[str, Direction],
-    settings: ScorecardSettings,
-    strength: float,
-) -> Terms:
-    size = len(design.is_step)
-    lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
-    lasso = np.zeros(size)
-    for block in design.blocks:
-        direction = directions.get(block.coding.column)
-        if direction is None:
-            continue
-        steps = slice(block.parameters.start, block.parameters.stop - 1)
-        if direction is Direction.RISING:
-            lower[steps], lasso[steps] = 0.0, settings.lasso * strength
-        else:
-            upper[steps], lasso[steps] = 0.0, -settings.lasso * strength
-    ridge = np.where(design.is_level > 0, settings.text_ridge, settings.ridge) * strength
-    return Terms(ridge, lasso, lower, upper)
-
-
-def _effects(
-    design: Design, parameters: FloatArray, directions: dict[str, Direction]
-) -> tuple[Effect, ...]:
-    values = np.round(design.effects @ parameters, _DECIMALS) + 0.0
-    counts = np.asarray(design.one_hot.sum(axis=0), dtype=np.float64).ravel()
-    return tuple(_effect(block, values, counts, directions) for block in design.blocks)
+def _effects(design: Design, parameters: FloatArray, shapes: Shapes) -> tuple[Effect, ...]:
+    values = np.round((design.effects @ parameters)[1:], _DECIMALS) + 0.0
+    return tuple(
+        _effect(block, values[block.bins], design.counts[block.bins], shape)
+        for block, shape in zip(design.blocks, shapes, strict=True)
+    )
 
 
 def _effect(
-    block: Block, values: FloatArray, counts: FloatArray, directions: dict[str, Direction]
+    block: Block, values: FloatArray, counts: FloatArray, shape: FloatArray | None
 ) -> Effect:
-    seen = counts[block.bins]
-    average = float(seen @ values[block.bins] / max(seen.sum(), 1.0))
+    average = float((counts * values).sum() / max(counts.sum(), 1.0))
     return Effect(
-        block.coding,
-        tuple(float(value) for value in values[block.bins]),
-        round(average, _DECIMALS),
-        directions.get(block.coding.column),
+        block.coding, tuple(values.tolist()), round(average, _DECIMALS), direction_of(shape)
     )

@@ -1,7 +1,7 @@
 """What risk has said or approved is never changed afterwards, whoever writes: see docs/risk.md.
 
-Of a model version and a rate table only state and approval may move, and an approver stays.
-Refusals use SQLSTATE TN201.
+Of a model version, a rate table and an alarm only the state may move, as the tables of moves
+allow; who validated, approved or closed it is written once. Refusals use SQLSTATE TN201.
 """
 
 from __future__ import annotations
@@ -26,33 +26,60 @@ CREATE TRIGGER past_application_immutable
     FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
 CREATE TRIGGER data_set_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON public.risk_dataset
     FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
+CREATE TRIGGER model_move_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON public.risk_modelmove
+    FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
+CREATE TRIGGER shadow_score_immutable
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.risk_shadowscore
+    FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
+CREATE TRIGGER monitoring_run_immutable
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.risk_monitoringrun
+    FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
+CREATE TRIGGER alarm_stays BEFORE DELETE OR TRUNCATE ON public.risk_alarm
+    FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
 CREATE TRIGGER model_version_stays BEFORE DELETE OR TRUNCATE ON public.risk_modelversion
     FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
 CREATE TRIGGER rate_table_stays BEFORE DELETE OR TRUNCATE ON public.risk_ratetable
     FOR EACH STATEMENT EXECUTE FUNCTION public.risk_refuse_change();
 """
 
-APPROVAL_ONLY = """
-CREATE FUNCTION public.risk_approval_only() RETURNS trigger
+# The first argument holds the columns that are written once, the others the allowed moves.
+STATE_ONLY = """
+CREATE FUNCTION public.risk_state_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE movable text[] := ARRAY['state', 'approver', 'approved_on'];
+DECLARE
+    once text[] := string_to_array(TG_ARGV[0], ' ');
+    before jsonb := to_jsonb(OLD);
+    after jsonb := to_jsonb(NEW);
+    field text;
 BEGIN
-    IF to_jsonb(OLD) - movable IS DISTINCT FROM to_jsonb(NEW) - movable THEN
+    IF before - once - 'state' IS DISTINCT FROM after - once - 'state' THEN
         RAISE EXCEPTION 'UPDATE of % is refused: its content is immutable', TG_TABLE_NAME
             USING ERRCODE = 'TN201';
     END IF;
-    IF OLD.approver IS NOT NULL AND (OLD.approver, OLD.approved_on)
-        IS DISTINCT FROM (NEW.approver, NEW.approved_on) THEN
-        RAISE EXCEPTION 'UPDATE of % is refused: it was approved', TG_TABLE_NAME
-            USING ERRCODE = 'TN201';
+    FOREACH field IN ARRAY once LOOP
+        IF before -> field <> 'null' AND before -> field IS DISTINCT FROM after -> field THEN
+            RAISE EXCEPTION 'UPDATE of % is refused: % was written, and is immutable',
+                TG_TABLE_NAME, field USING ERRCODE = 'TN201';
+        END IF;
+    END LOOP;
+    IF OLD.state <> NEW.state AND NOT OLD.state || '>' || NEW.state = ANY (TG_ARGV) THEN
+        RAISE EXCEPTION 'UPDATE of % is refused: what is % can''t become %',
+            TG_TABLE_NAME, OLD.state, NEW.state USING ERRCODE = 'TN201';
     END IF;
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER model_version_approval_only BEFORE UPDATE ON public.risk_modelversion
-    FOR EACH ROW EXECUTE FUNCTION public.risk_approval_only();
-CREATE TRIGGER rate_table_approval_only BEFORE UPDATE ON public.risk_ratetable
-    FOR EACH ROW EXECUTE FUNCTION public.risk_approval_only();
+CREATE TRIGGER model_version_state_only BEFORE UPDATE ON public.risk_modelversion
+    FOR EACH ROW EXECUTE FUNCTION public.risk_state_only(
+        'validator validated_on report report_digest approver approved_on',
+        'draft>validated', 'validated>approved', 'approved>challenger', 'approved>champion',
+        'approved>retired', 'challenger>champion', 'challenger>retired', 'champion>retired');
+CREATE TRIGGER rate_table_state_only BEFORE UPDATE ON public.risk_ratetable
+    FOR EACH ROW EXECUTE FUNCTION public.risk_state_only(
+        'approver approved_on', 'draft>approved', 'approved>retired');
+CREATE TRIGGER alarm_state_only BEFORE UPDATE ON public.risk_alarm
+    FOR EACH ROW EXECUTE FUNCTION public.risk_state_only(
+        'closed_by closed_on closing_word', 'open>closed');
 """
 
 # Rows are added while a rate table is a draft, never afterwards.
@@ -75,16 +102,21 @@ CREATE TRIGGER rate_table_row_of_draft BEFORE INSERT ON public.risk_ratetablerow
 
 UNDO = """
 DROP TRIGGER rate_table_row_of_draft ON public.risk_ratetablerow;
-DROP TRIGGER rate_table_approval_only ON public.risk_ratetable;
-DROP TRIGGER model_version_approval_only ON public.risk_modelversion;
+DROP TRIGGER alarm_state_only ON public.risk_alarm;
+DROP TRIGGER rate_table_state_only ON public.risk_ratetable;
+DROP TRIGGER model_version_state_only ON public.risk_modelversion;
 DROP TRIGGER rate_table_stays ON public.risk_ratetable;
 DROP TRIGGER model_version_stays ON public.risk_modelversion;
+DROP TRIGGER alarm_stays ON public.risk_alarm;
+DROP TRIGGER monitoring_run_immutable ON public.risk_monitoringrun;
+DROP TRIGGER shadow_score_immutable ON public.risk_shadowscore;
+DROP TRIGGER model_move_immutable ON public.risk_modelmove;
 DROP TRIGGER data_set_immutable ON public.risk_dataset;
 DROP TRIGGER past_application_immutable ON public.risk_pastapplication;
 DROP TRIGGER rate_table_row_immutable ON public.risk_ratetablerow;
 DROP TRIGGER assessment_immutable ON public.risk_assessment;
 DROP FUNCTION public.risk_rows_of_draft();
-DROP FUNCTION public.risk_approval_only();
+DROP FUNCTION public.risk_state_only();
 DROP FUNCTION public.risk_refuse_change();
 """
 
@@ -92,4 +124,4 @@ DROP FUNCTION public.risk_refuse_change();
 class Migration(migrations.Migration):
     dependencies = [("risk", "0001_initial")]
 
-    operations = [migrations.RunSQL(REFUSE + APPROVAL_ONLY + ROWS_OF_DRAFT, reverse_sql=UNDO)]
+    operations = [migrations.RunSQL(REFUSE + STATE_ONLY + ROWS_OF_DRAFT, reverse_sql=UNDO)]

@@ -9,8 +9,8 @@ class DataSet(models.Model):
     """A file of past applications with outcomes: ``spec`` says what its columns mean.
 
     ``file_digest`` is the SHA-256 of the file's bytes, ``digest`` the one over that and the
-    specification. ``columns`` are the file's, in its order, without the outcome. Never changed
-    once loaded.
+    specification. ``columns`` are the file's, in its order, without the outcome. ``notes`` are
+    sentences on what reading it had to do. Never changed once loaded.
     """
 
     name = models.CharField(max_length=200)
@@ -19,6 +19,7 @@ class DataSet(models.Model):
     spec = models.JSONField()
     columns = models.JSONField()
     row_count = models.IntegerField()
+    notes = models.JSONField(default=list)
     loaded_on = models.DateField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The registry: model versions and rate tables, immutable but for their approval.
+"""The registry: model versions and rate tables, immutable but for validation and approval.
 
 Triggers refuse any change of their content, whoever writes (``migrations/0002_immutable.py``).
 """
@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 
 from risk.core.states import ModelState, RateTableState
 from risk.models.data import DataSet
+
+# In capitals or not, it is the same person.
+_BY_ITS_AUTHOR = Exact(Lower("approver"), Lower("author"))
 
 
 class ModelVersion(models.Model):
     """A fitted model: ``coefficients`` are a scorecard as JSON, ``figures`` judge it on new rows.
 
-    ``holdout_rows`` are the row numbers of the data set that it has not seen. ``content_hash`` is
-    the SHA-256 over data digest, specification, settings and coefficients. ``author`` and
+    ``holdout_rows`` are the row numbers of the data set that it has not seen. ``leak_overrides``
+    hold the officer's reason for each column that was let in although it looked like a leak;
+    ``notes`` are sentences on what training left out. ``content_hash`` is the SHA-256 over data
+    digest (file and specification), settings, overrides and coefficients. ``report`` is the
+    validation report as it was, ``report_digest`` its SHA-256. ``author``, ``validator`` and
     ``approver`` are handles of people.
     """
 
@@ -24,10 +32,12 @@ class ModelVersion(models.Model):
     number = models.IntegerField()
     data_set = models.ForeignKey(DataSet, on_delete=models.PROTECT, related_name="model_versions")
     settings = models.JSONField()
+    leak_overrides = models.JSONField(default=dict)
     coefficients = models.JSONField()
     holdout_rows = models.JSONField()
     figures = models.JSONField()
-    content_hash = models.CharField(max_length=64, unique=True)
+    notes = models.JSONField(default=list)
+    content_hash = models.CharField(max_length=64)
     author = models.CharField(max_length=60)
     trained_on = models.DateField()
     state = models.CharField(
@@ -35,6 +45,10 @@ class ModelVersion(models.Model):
         choices=[(s.value, s.value) for s in ModelState],
         default=ModelState.DRAFT.value,
     )
+    validator = models.CharField(max_length=60, null=True)  # noqa: DJ001 - null: nobody yet
+    validated_on = models.DateField(null=True)
+    report = models.JSONField(null=True)
+    report_digest = models.CharField(max_length=64, null=True)  # noqa: DJ001 - null: no report yet
     approver = models.CharField(max_length=60, null=True)  # noqa: DJ001 - null: nobody yet
     approved_on = models.DateField(null=True)
 
@@ -45,16 +59,29 @@ class ModelVersion(models.Model):
                 fields=["name", "number"], name="risk_model_version_one_number"
             ),
             models.UniqueConstraint(
+                fields=["name", "content_hash"], name="risk_model_version_once_a_name"
+            ),
+            models.UniqueConstraint(
                 fields=["state"],
                 condition=Q(state=ModelState.CHAMPION.value),
                 name="risk_model_version_one_champion",
             ),
             models.CheckConstraint(
-                condition=Q(approver__isnull=True) | ~Q(approver=F("author")),
+                condition=Q(approver__isnull=True) | ~Q(_BY_ITS_AUTHOR),
                 name="risk_model_version_second_person",
             ),
             models.CheckConstraint(
                 condition=Q(state=ModelState.DRAFT.value)
+                | Q(
+                    validator__isnull=False,
+                    validated_on__isnull=False,
+                    report__isnull=False,
+                    report_digest__isnull=False,
+                ),
+                name="risk_model_version_validated_before_approval",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[ModelState.DRAFT.value, ModelState.VALIDATED.value])
                 | Q(approver__isnull=False, approved_on__isnull=False),
                 name="risk_model_version_approved_before_use",
             ),
@@ -62,6 +89,27 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.number}"
+
+
+class ModelMove(models.Model):
+    """A model version's move from state ``old`` to ``new``: by whom, and when. Never changed."""
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="moves")
+    old = models.CharField(max_length=12)
+    new = models.CharField(max_length=12)
+    by = models.CharField(max_length=60)
+    on = models.DateField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model_version", "new"], name="risk_model_move_once_into_a_state"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"model version {self.model_version_id} became {self.new}"
 
 
 class RateTable(models.Model):
@@ -93,7 +141,7 @@ class RateTable(models.Model):
                 name="risk_rate_table_one_approved",
             ),
             models.CheckConstraint(
-                condition=Q(approver__isnull=True) | ~Q(approver=F("author")),
+                condition=Q(approver__isnull=True) | ~Q(_BY_ITS_AUTHOR),
                 name="risk_rate_table_second_person",
             ),
             models.CheckConstraint(
@@ -125,6 +173,11 @@ class RateTableRow(models.Model):
     arrangement_fee_ppm = models.IntegerField()
     expected_loss_ppm = models.IntegerField()
     target_return_ppm = models.IntegerField()
+    covered = models.BooleanField()
+    contribution_ppm = models.IntegerField()
+    expected_return_ppm = models.IntegerField()
+    uncovered_return_ppm = models.IntegerField()
+    apr_ppm = models.IntegerField()
 
     class Meta:
         ordering = ["rate_table", "term_months", "position"]

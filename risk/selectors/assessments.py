@@ -1,4 +1,4 @@
-"""Reading assessments, and what a lender should expect of a rate asked of them."""
+"""Reading assessments, shadow scores, and what a lender should expect of a rate asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk.core.errors import NotFound, PricingRefused
 from risk.core.house import house_from_mapping
 from risk.core.pricing import LossTerms, from_ppm, net_return
 from risk.core.table import FloatArray, IntArray
-from risk.models import Assessment, RateTable
+from risk.models import Assessment, RateTable, ShadowScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,27 @@ class AssessmentView:
     assessed_on: date
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowView:
+    """What another model version says of an assessed application; its assessment is unchanged.
+
+    PDs are ppm, ``pd_outcome_ppm`` over that version's own months; ``band`` is none beyond the
+    last. ``refusal`` says why it could not read the facts; the scores are none then.
+    """
+
+    assessment_id: int
+    application_reference: str
+    model_version_id: int
+    model_name: str
+    model_number: int
+    pd_outcome_ppm: int | None
+    pd12_ppm: int | None
+    points: int | None
+    band: str | None
+    refusal: str | None
+    scored_on: date
+
+
 def assessment(*, reference: str) -> AssessmentView:
     """The newest assessment of an application; two queries.
 
@@ -74,11 +95,40 @@ def assessments_by_id(*, ids: Collection[int]) -> dict[int, AssessmentView]:
     return {view.id: view for view in _views(Assessment.objects.filter(pk__in=ids))}
 
 
+def shadow_scores(
+    *, assessment_ids: Collection[int], model_version_id: int | None = None
+) -> list[ShadowView]:
+    """What other model versions say of assessed applications, or one of them; one query.
+
+    In the order of the assessments' keys, then of the versions'.
+    """
+    found = ShadowScore.objects.filter(assessment_id__in=assessment_ids)
+    if model_version_id is not None:
+        found = found.filter(model_version_id=model_version_id)
+    rows = found.order_by("assessment_id", "model_version_id").values_list(
+        "assessment_id",
+        "assessment__application_reference",
+        "model_version_id",
+        "model_version__name",
+        "model_version__number",
+        "pd_outcome_ppm",
+        "pd12_ppm",
+        "points",
+        "band",
+        "refusal",
+        "scored_on",
+    )
+    return [
+        ShadowView(*row[:8], band=row[8] or None, refusal=row[9] or None, scored_on=row[10])
+        for row in rows
+    ]
+
+
 def expected_returns(*, rates_ppm: IntArray, assessment_ids: IntArray) -> FloatArray:
     """Expected net annual return of each gross rate asked of the assessed loan beside it.
 
-    Each loan's own frozen PD, with the losses and fee that its rate table assumed. Two queries,
-    whatever the number of rates.
+    Each loan's own frozen PD, with the losses and fee that its rate table assumed, and nothing
+    from the provision fund. Two queries, whatever the number of rates.
 
     Args:
         rates_ppm: gross annual effective rates, ppm, shape ``(n,)``.
@@ -89,7 +139,7 @@ def expected_returns(*, rates_ppm: IntArray, assessment_ids: IntArray) -> FloatA
 
     Raises:
         NotFound: an assessment that there is not.
-        PricingRefused: when lengths differ, or a rate is under the servicing fee.
+        PricingRefused: when lengths differ, or a rate is negative.
     """
     if len(rates_ppm) != len(assessment_ids):
         raise PricingRefused("Each rate needs its assessment.", field="rate")
@@ -117,6 +167,7 @@ def _views(found: QuerySet[Assessment]) -> list[AssessmentView]:
             "model_version__holdout_rows",
             "model_version__figures",
             "model_version__settings",
+            "model_version__report",
         )
     )
     tables = RateTable.objects.in_bulk({row.rate_table_id for row in rows})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from risk.core.errors import DataRefused
 from risk.core.facts import term_of
@@ -40,7 +43,7 @@ def data_table(data_set: DataSet) -> Table:
     rows = list(
         PastApplication.objects.filter(data_set=data_set)
         .order_by("row_number")
-        .values_list("row_number", "facts", "is_bad")
+        .values_list("row_number", Cast("facts", TextField()), "is_bad")
     )
     if len(rows) != data_set.row_count:
         raise DataRefused(
@@ -49,7 +52,8 @@ def data_table(data_set: DataSet) -> Table:
             row=1,
         )
     return table_from_facts(
-        [facts for _, facts, _ in rows],
+        # One text for all is parsed in half the time of one a row.
+        json.loads(f"[{','.join([facts for _, facts, _ in rows])}]"),
         {name: spec.column(name).kind for name in data_set.columns},
         rows=[number for number, _, _ in rows],
         is_bad=[bad for _, _, bad in rows],

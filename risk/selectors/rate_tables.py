@@ -74,6 +74,18 @@ def rate_table(*, rate_table: RateTable) -> RateTableView:
     return _view(list(_rows().filter(rate_table=rate_table)))
 
 
+def numbered_rate_table(*, number: int) -> RateTable:
+    """The rate table of that number; one query.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    table = RateTable.objects.filter(number=number).first()
+    if table is None:
+        raise NotFound(f"There is no rate table {number}.", field="number")
+    return table
+
+
 def _rows() -> QuerySet[RateTableRow]:
     return RateTableRow.objects.select_related("rate_table").order_by("term_months", "position")
 

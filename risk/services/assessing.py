@@ -1,9 +1,12 @@
-"""Assessing applications: the champion's PD, the approved rate table's price, the hard rules."""
+"""Assessing applications: the champion's PD, the approved rate table's price, the hard rules.
+
+Challengers score what is assessed in the champion's shadow, in the same transaction.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,8 +23,9 @@ from risk.core.spec import DataSpec, spec_from_mapping
 from risk.core.table import Fact, IntArray, table_from_facts
 from risk.models import Assessment, ModelVersion
 from risk.selectors.assessments import AssessmentView, assessments
-from risk.selectors.model_versions import champion_version
+from risk.selectors.model_versions import versions_in_use
 from risk.selectors.rate_tables import RateTableView, current_rate_table
+from risk.services.shadow import Assessed, store_shadows
 
 LONGEST_REFERENCE = 64
 # The rows travel as one JSON parameter, so that there is one statement whatever their number.
@@ -67,7 +71,9 @@ def assess_applications(
     """Assess applications by the champion and the approved rate table, all or none.
 
     An application that the champion assessed before on the same facts keeps that assessment.
-    Six statements, whatever the number of applications.
+    Every challenger scores what is new; one that can't read the facts leaves its refusal and
+    stops nothing. Six statements, and one more when there are challengers, whatever the number of
+    either.
 
     Args:
         applications: amount in pence, term in months, facts by the data's columns.
@@ -86,7 +92,8 @@ def assess_applications(
     references = [application.reference for application in applications]
     _check_references(references)
     with transaction.atomic():
-        version, table = champion_version(), current_rate_table()
+        in_use, table = versions_in_use(), current_rate_table()
+        version = in_use.champion
         if table.model_version_id != version.pk:
             raise NotReady("The approved rate table is not the champion's.")
         spec = spec_from_mapping(version.data_set.spec)
@@ -98,8 +105,24 @@ def assess_applications(
                 # Someone else assessed one of them meanwhile: on the same facts, or refused.
                 _without_known(prepared, version)
         found = assessments(references=references, model_version_id=version.pk)
-    by_reference = {view.application_reference: view for view in found}
+        by_reference = {view.application_reference: view for view in found}
+        assessed = [_assessed(one, by_reference, version, table) for one in new]
+        store_shadows(versions=in_use.challengers, assessed=assessed, on=on)
     return [by_reference[reference] for reference in references]
+
+
+def _assessed(
+    one: _Prepared,
+    views: Mapping[str, AssessmentView],
+    version: ModelVersion,
+    table: RateTableView,
+) -> Assessed:
+    return Assessed(
+        views[one.application.reference].id,
+        one.application,
+        frozenset(version.data_set.columns),
+        table.settings,
+    )
 
 
 def _check_references(references: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from risk.core.toml_values import parse_toml
 from risk.core.validation import calibration_table
 from risk.models import ModelVersion, RateTable, RateTableRow
 from risk.selectors.past_applications import data_table, holdout_places
+from risk.services.numbering import hold_numbers
 from risk.services.people import checked_handle
 
 BEYOND = "beyond"
@@ -56,6 +57,7 @@ def build_rate_table(
         }
     )
     with transaction.atomic():
+        hold_numbers()
         same = RateTable.objects.filter(content_hash=digest).first()
         if same is not None:
             return same

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 
 from accounts.models import Entry, Member
 from accounts.selectors.ledger import member_balances
+from api.wording import percent as percent_of
 from marketplace.core.order_book_file import COLUMNS
 from marketplace.core.quoting import quote_from_queue
 from marketplace.models import Cycle, Offer, OfferRate
@@ -72,7 +73,7 @@ class TestMarket:
         place(enrol_lenders([100_000] * 7), SEVEN_OFFERS)
         shown = cells(command(capsys, "market", "show", *ON).out, "A/36")
         # The seven offers are £2,330 between 6.9 % and 10.4 %; nothing has traded yet.
-        percent = f"{guide / 10_000:.3f} %"
+        percent = f"{percent_of(guide)} %"
         assert shown == [
             "A/36", percent, percent, "6.90 %", "10.40 %", "£2,330.00", "7", "1", "£1,000.00",
             "none yet",

@@ -14,6 +14,7 @@ from accounts.models import Member
 from accounts.selectors.ledger import check_book, member_balances
 from marketplace.models import Offer
 from marketplace.services.matching import run_cycle
+from risk.selectors.rate_tables import current_rate_table
 from tests.api.conftest import ask, ask_with
 from tests.api.test_mutations import codes, gbp, offer_input, run
 from tests.marketplace.statements import statements
@@ -81,8 +82,8 @@ class TestPegs:
                 "share": None,
             }
         ]
-        # Nothing was lent in the last 28 days: the guide rate of 6.863 % less .15 %.
-        rate = {"ppm": 67_130}
+        # Nothing was lent in the last 28 days: the guide rate less .15 %.
+        rate = {"ppm": current_rate_table().row("A", 36).guide_rate - 1_500}
         assert offer["rates"] == [
             {"band": band, "pricing": "PEG", "rate": rate} for band in ("A*", "A")
         ]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from marketplace.models import Loan
+from risk.models import Assessment
 from tests.api.conftest import ask
 from tests.world import World
 
@@ -162,6 +164,39 @@ class TestPortfolio:
         assert ask(world.ada, PORTFOLIO).codes == ["FORBIDDEN"]
         assert ask(world.auditor, PORTFOLIO).codes == ["FORBIDDEN"]
         assert ask(None, PORTFOLIO).codes == ["UNAUTHENTICATED"]
+
+
+EXPECTATION = """{ expectation { parts borrowers outstanding { amount } covered { amount }
+  withoutFund { expectedProfit { amount } expectedReturn { ppm } chanceOfLoss { ppm }
+    returnLow { ppm } returnHigh { ppm } worstLoss { amount } }
+  narrowing { borrowers outcomes { chanceOfLoss { ppm } } } } }"""
+
+
+class TestExpectation:
+    def test_one_part_of_one_loan(self, world: World) -> None:
+        told = ask(world.lenders[1], EXPECTATION).data["expectation"]
+        # £480 less the £12.06 that came back.
+        assert (told["parts"], told["borrowers"]) == (1, 1)
+        assert told["outstanding"] == pounds("467.94")
+        assert told["covered"] == pounds("0.00")
+        # One borrower: money is lost if, and only if, the loan defaults in the 35 months left.
+        loan = Loan.objects.get(pk=world.loan_id)
+        pd12 = Assessment.objects.get(pk=loan.assessment_id).pd12_ppm / 1_000_000
+        chance = 1 - (1 - pd12) ** (35 / 12)
+        outcome = told["withoutFund"]
+        assert outcome["chanceOfLoss"]["ppm"] == pytest.approx(chance * 1_000_000, abs=2)
+        assert outcome["returnLow"] == outcome["returnHigh"]
+        # 6.9 % less 1 % fee, if it goes well; less than that on average.
+        assert 58_000 < outcome["returnHigh"]["ppm"] < 60_000
+        assert outcome["expectedReturn"]["ppm"] < outcome["returnHigh"]["ppm"]
+        # In the worst of a thousand outcomes it defaults: most of 80 % of what is outstanding.
+        assert 150 < float(outcome["worstLoss"]["amount"]) < 0.8 * 467.94 + 60
+        assert [row["borrowers"] for row in told["narrowing"]] == [1, 2, 4]
+
+    def test_nothing_without_parts_and_for_lenders_only(self, world: World) -> None:
+        assert ask(world.lenders[0], EXPECTATION).data == {"expectation": None}
+        assert ask(world.ada, EXPECTATION).codes == ["FORBIDDEN"]
+        assert ask(None, EXPECTATION).codes == ["UNAUTHENTICATED"]
 
 
 MY_LOANS = """{ myLoans { edges { node { publicId amount { amount } rate { ppm } state

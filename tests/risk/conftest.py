@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pytest
@@ -18,6 +18,7 @@ from risk.services.approving import approve_model, approve_rate_table
 from risk.services.loading import load_data_set
 from risk.services.rate_tables import build_rate_table
 from risk.services.training import train_model
+from risk.services.validating import validate_model
 from risk.specs import spec_text
 from tests.risk.examples import LENDING_CLUB, SPEC, invented_csv
 
@@ -73,7 +74,7 @@ def lending_club(lending_club_spec: DataSpec, lending_club_table: Table) -> Fitt
 
 @dataclass(frozen=True)
 class Registered:
-    """A data set with a model and a rate table, both approved, or both still drafts."""
+    """A data set with a validated model and a rate table, both approved, or neither yet."""
 
     data_set: DataSet
     model_version: ModelVersion
@@ -93,7 +94,7 @@ WIDE_HOUSE = (
 
 
 @pytest.fixture(scope="module")
-def drafts(module_db: str) -> Registered:
+def unsigned(module_db: str) -> Registered:
     """Committed to the module's own database; what a test changes is rolled back."""
     if not module_db:
         raise ValueError("no database")
@@ -107,29 +108,43 @@ def drafts(module_db: str) -> Registered:
     model = train_model(
         data_set=data_set, name="invented", seed=1, author="officer-1", on=ON, settings=QUICK
     )
+    model = validate_model(model_version=model, validator="officer-1", on=ON)
     table = build_rate_table(
         model_version=model, settings_text=WIDE_HOUSE, author="officer-1", on=ON
     )
     return Registered(data_set, model, table)
 
 
-@pytest.fixture
-def data_set(drafts: Registered, db: None) -> DataSet:
-    return DataSet.objects.get(pk=drafts.data_set.pk)
+def trained(data_set: DataSet, *, seed: int, inputs: tuple[str, ...] | None = None) -> ModelVersion:
+    """Another validated version of the invented model."""
+    model = train_model(
+        data_set=data_set,
+        name="invented",
+        seed=seed,
+        author="officer-1",
+        on=ON,
+        settings=replace(QUICK, inputs=inputs),
+    )
+    return validate_model(model_version=model, validator="officer-1", on=ON)
 
 
 @pytest.fixture
-def draft(drafts: Registered, db: None) -> ModelVersion:
-    return ModelVersion.objects.select_related("data_set").get(pk=drafts.model_version.pk)
+def data_set(unsigned: Registered, db: None) -> DataSet:
+    return DataSet.objects.get(pk=unsigned.data_set.pk)
 
 
 @pytest.fixture
-def draft_table(drafts: Registered, db: None) -> RateTable:
-    return RateTable.objects.get(pk=drafts.rate_table.pk)
+def validated(unsigned: Registered, db: None) -> ModelVersion:
+    return ModelVersion.objects.select_related("data_set").get(pk=unsigned.model_version.pk)
 
 
 @pytest.fixture
-def registered(draft: ModelVersion, draft_table: RateTable) -> Registered:
-    model = approve_model(model_version=draft, approver="officer-2", on=ON)
+def draft_table(unsigned: Registered, db: None) -> RateTable:
+    return RateTable.objects.get(pk=unsigned.rate_table.pk)
+
+
+@pytest.fixture
+def registered(validated: ModelVersion, draft_table: RateTable) -> Registered:
+    model = approve_model(model_version=validated, approver="officer-2", on=ON)
     table = approve_rate_table(rate_table=draft_table, approver="officer-2", on=ON)
     return Registered(model.data_set, model, table)

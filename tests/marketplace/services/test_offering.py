@@ -18,7 +18,7 @@ from marketplace.services.changing_offers import OfferUnknown, cancel_offer
 from marketplace.services.offering import OfferDraft, place_offers
 from tests.marketplace.house import House, borrowers, cycle, key, listing, offer
 from tests.marketplace.statements import statements
-from tests.world import ACTOR, DAY, enrol_lenders
+from tests.world import ACTOR, DAY, HOUSE_TEXT, enrol_lenders
 
 
 def _standing(offer_id: int) -> dict[str, tuple[int, str]]:
@@ -201,14 +201,13 @@ def test_a_key_used_before_is_answered_even_when_the_bounds_have_moved(house: Ho
     from risk.models import ModelVersion
     from risk.services.approving import approve_rate_table
     from risk.services.rate_tables import build_rate_table
-    from risk.specs import spec_text
 
     [lender] = enrol_lenders([100_000])
     lowest = house.markets["A/36"].lowest_rate
     draft = OfferDraft(lender.pk, 10_000, 10_000, house.named({"A/36": lowest}))
     once = key()
     first = place_offers(drafts=[draft], on=DAY, actor=ACTOR, key=once)
-    narrower = spec_text("house").replace("below_guide_ppm = 20_000", "below_guide_ppm = 10_000")
+    narrower = HOUSE_TEXT.replace("below_guide_ppm = 20_000", "below_guide_ppm = 10_000")
     table = build_rate_table(
         model_version=ModelVersion.objects.get(), settings_text=narrower, author="ann", on=DAY
     )

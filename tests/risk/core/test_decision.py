@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,81 @@ def test_the_instalment_must_leave_enough_of_the_income(
 def test_without_a_column_of_income_there_is_no_such_rule() -> None:
     asked = Asked(100_000, 36, None, income_known=False)
     assert _decide(asked, 9_000).decision is Decision.QUOTED
+
+
+@pytest.mark.parametrize(
+    ("pence", "decision", "words"),
+    [
+        (99_000, Decision.DECLINED, "The amount is under £1,000, the least that we lend."),
+        (100_000, Decision.QUOTED, ""),
+        (2_500_000, Decision.QUOTED, ""),
+        (2_501_000, Decision.DECLINED, "The amount is above £25,000, the most that we lend."),
+    ],
+)
+def test_the_amount_must_be_within_the_house_s_limits(
+    pence: int, decision: Decision, words: str
+) -> None:
+    verdict = _decide(Asked(pence, 36, None, income_known=False), 9_000)
+    assert (verdict.decision, "".join(verdict.rules)) == (decision, words)
+    assert verdict.row is not None
+
+
+def test_a_limit_in_pence_is_said_in_pence() -> None:
+    odd = house_from_toml(
+        spec_text("house").replace("least_pence = 100_000", "least_pence = 1_050")
+    )
+    (verdict,) = decide([Asked(1_000, 36, None, income_known=False)], np.array([0]), odd, ROWS)
+    assert verdict.rules == ("The amount is under £10.50, the least that we lend.",)
+
+
+def test_every_rule_that_declines_is_told() -> None:
+    verdict = _decide(Asked(2_600_000, 36, 100.0, income_known=True), 9_000)
+    assert verdict.rules == (
+        "The amount is above £25,000, the most that we lend.",
+        "The instalment would take too large a share of the income.",
+    )
+    beyond = _decide(Asked(50_000, 36, 0.0, income_known=True), 95_000)
+    assert beyond.rules == (
+        "The risk is above what we lend to.",
+        "The amount is under £1,000, the least that we lend.",
+    )
+
+
+def test_a_crowd_is_decided_as_each_alone() -> None:
+    rng = np.random.default_rng(3)
+    incomes = [None, float("nan"), 0.0, 10_000.0, 60_000.0, 200_000.0]
+    asked = [
+        Asked(
+            int(rng.integers(50_000, 2_600_000)),
+            int(rng.choice([36, 60])),
+            incomes[int(rng.integers(len(incomes)))],
+            income_known=bool(rng.random() < 0.8),
+        )
+        for _ in range(400)
+    ]
+    pds = rng.integers(0, 100_000, len(asked))
+    together = decide(asked, pds, HOUSE, ROWS)
+    alone = [_decide(one, pd) for one, pd in zip(asked, pds.tolist(), strict=True)]
+    assert together == alone
+    assert {verdict.decision for verdict in together} == set(Decision)
+
+
+def test_a_hundred_thousand_take_less_than_a_second() -> None:
+    asked = [
+        Asked(100_000 + n, 36 + 24 * (n % 2), 300_000.0 + n, income_known=True)
+        for n in range(100_000)
+    ]
+    pds = np.arange(100_000)
+    began = time.process_time()
+    verdicts = decide(asked, pds, HOUSE, ROWS)
+    assert time.process_time() - began < 1
+    assert verdicts[-1].decision is Decision.DECLINED
+    assert decide([], pds[:0], HOUSE, ROWS) == []
+
+
+def test_each_application_needs_its_chance() -> None:
+    with pytest.raises(PricingRefused, match="Each application"):
+        decide([EASY], np.array([1, 2]), HOUSE, ROWS)
 
 
 def test_a_decline_outweighs_a_referral() -> None:

@@ -77,6 +77,6 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 
 def test_moves_that_are_not_in_the_table_are_refused() -> None:
-    require_move(MODEL_MOVES, ModelState.DRAFT, ModelState.CHAMPION)
+    require_move(MODEL_MOVES, ModelState.APPROVED, ModelState.CHAMPION)
     with pytest.raises(MoveRefused, match="retired can't become champion"):
         require_move(MODEL_MOVES, ModelState.RETIRED, ModelState.CHAMPION)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from risk.core.errors import PricingRefused
 from risk.core.pricing import (
+    HazardShape,
     LossTerms,
+    PricingTerms,
     annual_rate,
     expected_loss,
     from_ppm,
@@ -126,8 +129,7 @@ def test_net_return_is_the_inverse_of_the_guide_rate(
 def test_guide_rate_is_the_inverse_of_net_return(
     gross: float, pd12: float, terms: LossTerms
 ) -> None:
-    if gross < (1 + terms.servicing_fee / 12) ** 12 - 1:
-        return
+    assume(gross > (1 + terms.servicing_fee / 12) ** 12 - 1)
     expected = net_return(gross, pd12, terms)
     assert float(guide_rate(pd12, expected, terms)) == pytest.approx(gross, abs=1e-9)
 
@@ -151,6 +153,48 @@ def test_expected_loss_is_between_nothing_and_everything(
     loss = float(expected_loss(0.1, pd12, months, terms))
     assert 0 <= loss <= terms.loss_given_default
     assert loss <= float(expected_loss(0.1, pd12, months + 1, terms)) + 1e-12
+
+
+@given(chances, st.integers(1, 60), losses, st.sampled_from([0.0, 0.06, 0.5]), st.floats(0, 0.4))
+def test_expected_loss_is_the_sum_of_its_months(
+    pd12: float, months: int, terms: LossTerms, prepays: float, gross: float
+) -> None:
+    whole = PricingTerms(terms, prepayment=prepays)
+    rate = (1 + gross) ** (1 / 12) - 1
+    growth = [(1 + rate) ** month for month in range(months)]
+    hazard = 1 - (1 - pd12) ** (1 / 12)
+    stays = (1 - hazard) * (1 - prepays) ** (1 / 12)
+    # Principal grows with the rate from month to month; what is left is what isn't repaid yet.
+    left = [sum(growth[month:]) / sum(growth) for month in range(months)]
+    lost = sum(stays**month * hazard * left[month] for month in range(months))
+    ours = float(expected_loss(gross, pd12, months, whole))
+    assert ours == pytest.approx(lost * terms.loss_given_default, abs=1e-12)
+
+
+def test_terms_of_many_lengths_at_once() -> None:
+    months = np.array([[60, 1], [36, 36]])
+    found = expected_loss([[0.05, 0.1], [0.05, 0.0]], 0.04, months, HOUSE)
+    for place in np.ndindex(2, 2):
+        rate = [[0.05, 0.1], [0.05, 0.0]][place[0]][place[1]]
+        alone = expected_loss(rate, 0.04, int(months[place]), HOUSE)
+        assert found[place] == pytest.approx(float(alone), abs=1e-15)
+
+
+def test_a_covered_lender_asks_for_target_and_fee() -> None:
+    # 5 % a year is .4074 % a month, the fee 1/12 of 1 %; what the risk is doesn't matter.
+    expected = (1.05 ** (1 / 12) + 0.01 / 12) ** 12 - 1
+    rates = guide_rate([0.0, 0.2], 0.05, HOUSE, covered=True)
+    assert rates == pytest.approx([expected, expected], abs=1e-14)
+    earned = net_return(rates, [0.0, 0.2], HOUSE, covered=[True, False])
+    assert earned[0] == pytest.approx(0.05, abs=1e-14)
+    assert earned[1] < 0
+
+
+def test_a_rate_under_the_fee_leaves_nothing_and_no_less() -> None:
+    assert net_return([0.0, 0.005, 0.01], 0.0, HOUSE) == pytest.approx([0.0, 0.0, 0.0], abs=1e-15)
+    # One in a hundred goes bad each month and nothing comes back: 99 % of the balance a month.
+    bare = LossTerms(1.0, 0, 0.01)
+    assert net_return(0.005, 1 - 0.99**12, bare) == pytest.approx(0.99**12 - 1)
 
 
 def test_a_million_loans_broadcast() -> None:
@@ -182,9 +226,39 @@ def test_a_chance_outside_its_range_is_refused(chance: float) -> None:
 def test_what_is_no_rate_or_term_is_refused() -> None:
     with pytest.raises(PricingRefused):
         monthly_rate(-1.0)
-    with pytest.raises(PricingRefused):
-        net_return(0.005, 0.01, HOUSE)
+    with pytest.raises(PricingRefused, match="0 or more"):
+        net_return(-0.005, 0.01, HOUSE)
+    with pytest.raises(PricingRefused, match="servicing fee"):
+        guide_rate(0.0, -0.001, HOUSE)
     with pytest.raises(PricingRefused):
         instalment_share(0.05, 0)
     with pytest.raises(PricingRefused):
         pd_in_year(0.05, 0)
+    with pytest.raises(PricingRefused, match="true or false"):
+        guide_rate(0.05, 0.05, HOUSE, covered="yes")
+    for months in (0, 601, 1.5, float("nan")):
+        with pytest.raises(PricingRefused, match="whole number of months"):
+            expected_loss(0.05, 0.05, months, HOUSE)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: LossTerms(1.1, 12, 0.01), "loss_given_default"),
+        (lambda: LossTerms(float("nan"), 12, 0.01), "loss_given_default"),
+        (lambda: LossTerms(0.8, -1, 0.01), "recovery_lag_months"),
+        (lambda: LossTerms(0.8, 12, -0.01), "servicing_fee"),
+        (lambda: PricingTerms(HOUSE, prepayment=1.0), "prepayment"),
+        (lambda: PricingTerms(HOUSE, prepayment=-0.1), "prepayment"),
+        (lambda: PricingTerms(HOUSE, buffer=-0.1), "buffer"),
+        (lambda: HazardShape((), 24), "weights"),
+        (lambda: HazardShape((1.0, -1.0), 24), "weights"),
+        (lambda: HazardShape((1.0, math.inf), 24), "weights"),
+        (lambda: HazardShape((0.0, 1.0), 1), "weights"),
+        (lambda: HazardShape((1.0,), 0), "kept_months"),
+    ],
+)
+def test_terms_outside_their_range_are_refused(make: Callable[[], object], field: str) -> None:
+    with pytest.raises(PricingRefused) as refused:
+        make()
+    assert refused.value.field == field

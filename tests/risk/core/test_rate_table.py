@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from risk.core.errors import RateTableRefused, SpecRefused
 from risk.core.house import HouseSettings, house_from_toml
-from risk.core.pricing import from_ppm, net_return
+from risk.core.pricing import LossTerms, PricingTerms, from_ppm, net_return
 from risk.core.rate_table import RateRow, build_rates, place_in_band, representative_pds
 from risk.specs import spec_text
 
@@ -44,16 +44,57 @@ def test_bands_are_ranges_without_gaps(rows: tuple[RateRow, ...]) -> None:
 
 def test_guide_rates_earn_the_target(house: HouseSettings, rows: tuple[RateRow, ...]) -> None:
     for row in rows:
-        pd12 = from_ppm(row.representative_pd_ppm)
-        earned = net_return(from_ppm(row.guide_rate), pd12, house.losses)
+        pd12, guide = from_ppm(row.representative_pd_ppm), from_ppm(row.guide_rate)
+        earned = net_return(guide, pd12, house.losses, covered=row.covered)
         # Within half a part per million of the rounded guide rate.
         assert float(earned) == pytest.approx(row.target_return_ppm / 1e6, abs=1e-6)
+        assert row.expected_return_ppm == pytest.approx(row.target_return_ppm, abs=1)
+        alone = net_return(guide, pd12, house.losses)
+        assert row.uncovered_return_ppm == pytest.approx(float(alone) * 1e6, abs=1)
+
+
+def test_a_to_c_are_covered_by_the_fund(rows: tuple[RateRow, ...]) -> None:
+    assert {row.band for row in rows if row.covered} == {"A*", "A", "B", "C"}
+    for row in rows:
+        own = {"A*": 5_000, "A": 7_500, "B": 10_000, "C": 12_500, "D": 30_000, "E": 40_000}
+        longer = 5_000 if row.term_months == 60 else 0
+        assert row.arrangement_fee_ppm == own[row.band] + longer + row.contribution_ppm
+        # A tenth more than is expected to be lost, to the nearest part per million.
+        expected = 1.1 * row.expected_loss_ppm if row.covered else 0
+        assert row.contribution_ppm == pytest.approx(expected, abs=1.1)
+        assert (row.uncovered_return_ppm < row.expected_return_ppm) == row.covered
+
+
+def test_a_safe_covered_market_by_hand(rows: tuple[RateRow, ...]) -> None:
+    # A* over 36 months: 4 % a year is .327374 % a month and the fee .083333 %: r = .00410707 in
+    # all, and (1 + r)^12 - 1 = 12 r + 66 r^2 + 220 r^3 + 495 r^4 = .0492848 + .0011133 + .0000152 +
+    # .0000001 = .0504135. The lender bears no risk, so whatever represents the band is no matter.
+    first = rows[0]
+    assert first.guide_rate == pytest.approx(50_413.5, abs=1)
+    # 36 months of it discount by .862818: £1,000 costs 4.10711 / .137182 = £29.94 a month.
+    rate = 1.050414 ** (1 / 12) - 1
+    instalment = rate / (1 - (1 + rate) ** -36)
+    assert round(1_000 * instalment, 2) == 29.94
+    # What is paid out is the amount less the arrangement fee.
+    apr = first.apr_ppm / 1e6
+    worth = sum(instalment / (1 + apr) ** (month / 12) for month in range(1, 37))
+    assert worth == pytest.approx(1 - first.arrangement_fee_ppm / 1e6, abs=3e-6)
+
+
+def test_the_house_s_prices_are_plausible(rows: tuple[RateRow, ...]) -> None:
+    for row in rows:
+        assert 40_000 <= row.guide_rate <= 150_000
+        assert row.guide_rate < row.apr_ppm < 180_000
+        # If the fund paid nothing, a lender who asked the guide rate would still earn something.
+        assert row.uncovered_return_ppm > 25_000
 
 
 def test_guide_rates_rise_with_band_and_bounds_hold_them(rows: tuple[RateRow, ...]) -> None:
     for term in (36, 60):
         guides = [row.guide_rate for row in rows if row.term_months == term]
         assert guides == sorted(set(guides))
+        aprs = [row.apr_ppm for row in rows if row.term_months == term]
+        assert aprs == sorted(set(aprs))
     for row in rows:
         assert 15_000 <= row.lowest_rate < row.guide_rate < row.highest_rate
         assert row.highest_rate == row.guide_rate + 40_000
@@ -83,6 +124,35 @@ def test_a_riskier_band_that_costs_less_is_refused() -> None:
         build_rates(house_from_toml(bad), PDS)
 
 
+def test_a_riskier_band_that_costs_the_borrower_less_is_refused() -> None:
+    # D without a fee of its own costs less than C, which carries a contribution and 20 %.
+    bad = HOUSE_TEXT.replace("arrangement_fee_ppm = 12_500", "arrangement_fee_ppm = 200_000")
+    with pytest.raises(RateTableRefused, match=r"Band D over 36 months.*APR"):
+        build_rates(house_from_toml(bad), PDS)
+
+
+def test_a_market_without_a_price_is_refused() -> None:
+    bad = HOUSE_TEXT.replace("arrangement_fee_ppm = 12_500", "arrangement_fee_ppm = 990_000")
+    with pytest.raises(RateTableRefused, match="36 months: The arrangement fee"):
+        build_rates(house_from_toml(bad), PDS)
+
+
+def test_settings_stored_before_there_was_a_fund_mean_none() -> None:
+    dropped = ("covered", "prepayment_ppm", "buffer_ppm", "least_pence", "most_pence")
+    kept = [line for line in HOUSE_TEXT.splitlines() if not line.startswith(dropped)]
+    house = house_from_toml("\n".join(kept))
+    assert (house.prepayment_ppm, house.buffer_ppm, house.covered_bands) == (0, 0, frozenset())
+    assert (house.rules.least_amount, house.rules.most_amount) == (None, None)
+    for row in build_rates(house, PDS):
+        assert (row.covered, row.contribution_ppm) == (False, 0)
+        assert row.expected_return_ppm == row.uncovered_return_ppm
+
+
+def test_what_the_house_assumes_of_prices(house: HouseSettings) -> None:
+    assert house.covered_bands == {"A*", "A", "B", "C"}
+    assert house.pricing == PricingTerms(LossTerms(0.8, 12, 0.01), prepayment=0.06, buffer=0.1)
+
+
 def test_a_guide_rate_under_the_floor_is_refused() -> None:
     bad = HOUSE_TEXT.replace("lowest_rate_ppm = 15_000", "lowest_rate_ppm = 90_000")
     with pytest.raises(RateTableRefused, match="A\\*"):
@@ -99,6 +169,11 @@ def test_a_guide_rate_under_the_floor_is_refused() -> None:
         ("most_share_ppm = 300_000", "most_share_ppm = 100_000", "affordability.refer_share_ppm"),
         ("lowest_rate_ppm = 15_000", "lowest_rate_ppm = 5_000", "offers.lowest_rate_ppm"),
         ("margin_ppm = 100_000", "margin_ppm = 0.1", "referral.margin_ppm"),
+        ("prepayment_ppm = 60_000", "prepayment_ppm = 1_000_000", "pricing.prepayment_ppm"),
+        ("buffer_ppm = 100_000", "buffer_ppm = -1", "provision.buffer_ppm"),
+        ("covered = true", "covered = 1", "bands.covered"),
+        ("least_pence = 100_000", "least_pence = 0", "amounts.least_pence"),
+        ("least_pence = 100_000", "least_pence = 2_500_001", "amounts.least_pence"),
     ],
 )
 def test_bad_settings_are_refused_by_place(old: str, new: str, field: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 from risk.core.errors import OutcomeRefused
 from risk.core.fitting import fit_line
 from risk.core.validation import (
+    CalibrationRow,
     auc,
+    auc_interval,
     brier,
+    calibration_line,
     calibration_table,
     figures_from_json,
+    hosmer_lemeshow,
     judge,
     ks,
     wilson_interval,
@@ -119,3 +124,103 @@ def test_figures_are_finite_and_survive_storage(rows: list[tuple[bool, int]]) ->
     assert sum(row.rows for row in figures.by_decile) == len(rows)
     assert math.isfinite(figures.calibration_slope)
     assert figures_from_json(asdict(figures)) == figures
+
+
+def test_delong_variance_of_five_points() -> None:
+    # Bad at .9 and .7, good at .8, .6 and .5. Shares of good below each bad: 3/3 and 2/3, mean 5/6,
+    # variance 2 * (1/6)^2 = 1/18. Shares of bad above each good: 1/2, 1, 1, mean 5/6, variance
+    # (1/9 + 1/36 + 1/36) / 2 = 1/12. Together 1/18/2 + 1/12/3 = 1/18.
+    found = auc_interval(IS_BAD, SCORE)
+    half = 1.959964 * math.sqrt(1 / 18) / (5 / 6 * 1 / 6)
+    assert found.value == pytest.approx(5 / 6)
+    # The logit of 5/6 is ln 5.
+    assert found.low == pytest.approx(1 / (1 + math.exp(half - math.log(5))), rel=1e-6)
+    assert found.high == pytest.approx(1 / (1 + math.exp(-half - math.log(5))), rel=1e-6)
+
+
+def test_an_auc_without_variance_has_the_interval_of_independent_pairs() -> None:
+    # Two bad above two good: as 2 of 2, of which Wilson says 2/(2 + 3.8415) to 1.
+    found = auc_interval(np.array([True, True, False, False]), np.array([4.0, 3.0, 2.0, 1.0]))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(2 / (2 + 1.959964**2), rel=1e-6)
+    # All tied: half, and nothing more is known.
+    tied = auc_interval(np.array([True, True, False, False]), np.zeros(4))
+    assert tied.value == 0.5
+    assert tied.low < 0.2
+    assert tied.high > 0.8
+
+
+@given(outcomes)
+def test_auc_interval_holds_the_auc_and_only_looks_at_order(rows: list[tuple[bool, int]]) -> None:
+    is_bad = np.array([bad for bad, _ in rows])
+    score = np.array([value / 100 for _, value in rows])
+    found = auc_interval(is_bad, score)
+    assert found.value == pytest.approx(auc(is_bad, score))
+    assert 0 <= found.low <= found.value + 1e-12
+    assert found.value - 1e-12 <= found.high <= 1
+    stretched = auc_interval(is_bad, np.log(score / (1 - score)) * 3 + 7)
+    assert (stretched.low, stretched.high) == pytest.approx((found.low, found.high))
+    turned = auc_interval(is_bad, -score)
+    assert (1 - turned.high, 1 - turned.low) == pytest.approx((found.low, found.high), abs=1e-9)
+
+
+def test_auc_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(21)
+    # Normal scores one standard deviation apart: the AUC is Phi(1 / sqrt 2) = .7602.
+    is_bad = np.arange(300) < 60
+    covered = sum(
+        auc_interval(is_bad, generator.normal(size=300) + is_bad).holds(0.76025) for _ in range(400)
+    )
+    # 380 of 400 are promised; three standard deviations are 13.
+    assert 364 <= covered <= 396
+
+
+def test_calibration_line_of_two_groups() -> None:
+    # As above: the slope is ln 3. Each of 8 rows weighs 1/4 * 3/4 = 3/16 at log-odds -1 or 1, so
+    # that intercept and slope have variance 1 / (8 * 3/16) = 2/3 each.
+    chance = 1 / (1 + np.exp(-np.array([-1.0] * 4 + [1.0] * 4)))
+    is_bad = np.array([True, False, False, False, True, True, True, False])
+    line = calibration_line(is_bad, chance)
+    half = 1.959964 * math.sqrt(2 / 3)
+    assert line.slope.value == pytest.approx(math.log(3), rel=1e-5)
+    assert line.slope.high - line.slope.value == pytest.approx(half, rel=1e-4)
+    assert line.intercept.value - line.intercept.low == pytest.approx(half, rel=1e-4)
+    assert line.intercept.holds(0.0)
+
+
+def test_calibration_line_of_equal_or_certain_chances_is_finite() -> None:
+    is_bad = np.array([True, False, True, False])
+    for chance in (np.full(4, 0.5), np.array([0.0, 0.0, 1.0, 1.0])):
+        line = calibration_line(is_bad, chance)
+        ends = [line.slope.low, line.slope.high, line.intercept.low, line.intercept.high]
+        assert all(math.isfinite(end) for end in ends)
+        assert math.isfinite(judge(is_bad, chance).calibration_slope)
+
+
+def test_hosmer_lemeshow_of_two_groups() -> None:
+    rows = (
+        CalibrationRow("one", 100, 15, 0.1, 0.15, 0, 1),
+        CalibrationRow("two", 100, 50, 0.5, 0.5, 0, 1),
+        CalibrationRow("none", 0, 0, 0.0, 0.0, 0, 1),
+    )
+    # (15 - 10)^2 / (100 * .1 * .9) = 25/9, and nothing from the others.
+    found = hosmer_lemeshow(rows)
+    assert found.statistic == pytest.approx(25 / 9)
+    assert found.freedom == 2
+    # Chi-square with two degrees of freedom is exponential.
+    assert found.chance == pytest.approx(math.exp(-25 / 18))
+
+
+def test_large_samples_take_no_time() -> None:
+    generator = np.random.default_rng(22)
+    chance = generator.beta(1, 15, size=150_000)
+    is_bad = generator.random(150_000) < chance
+    before = time.process_time()
+    figures, area, line = (
+        judge(is_bad, chance),
+        auc_interval(is_bad, chance),
+        calibration_line(is_bad, chance),
+    )
+    assert time.process_time() - before < 3
+    assert area.holds(figures.auc)
+    assert line.slope.holds(1.0)

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from risk.core.errors import HandleRefused, MoveRefused, NotReady, RateTableRefused, SelfApproval
+from risk.core.errors import (
+    HandleRefused,
+    MoveRefused,
+    NotFound,
+    NotReady,
+    RateTableRefused,
+    SelfApproval,
+)
 from risk.core.states import ModelState, RateTableState
-from risk.models import ModelVersion, RateTable
-from risk.selectors.model_versions import champion
+from risk.models import DataSet, ModelVersion, RateTable
+from risk.selectors.model_versions import (
+    champion,
+    model_moves,
+    model_versions,
+    named_version,
+    versions_in_use,
+)
 from risk.selectors.rate_tables import current_rate_table, rate_table
-from risk.services.approving import approve_model, approve_rate_table
+from risk.services.approving import (
+    approve_model,
+    approve_rate_table,
+    promote_model,
+    retire_model,
+)
 from risk.services.rate_tables import build_rate_table
 from risk.services.training import train_model
-from tests.risk.conftest import ON, QUICK, WIDE_HOUSE, Registered
+from tests.risk.conftest import ON, QUICK, WIDE_HOUSE, Registered, trained
 
 pytestmark = pytest.mark.django_db
+
+LATER = date(2016, 7, 1)
 
 
 def _build(model_version: ModelVersion, settings_text: str = WIDE_HOUSE) -> RateTable:
@@ -24,40 +46,33 @@ def _build(model_version: ModelVersion, settings_text: str = WIDE_HOUSE) -> Rate
     )
 
 
-def test_an_approved_model_is_champion(draft: ModelVersion) -> None:
+def test_an_approved_model_is_champion(validated: ModelVersion) -> None:
     with pytest.raises(NotReady):
         champion()
-    approved = approve_model(model_version=draft, approver="officer-2", on=ON)
+    approved = approve_model(model_version=validated, approver="officer-2", on=ON)
     assert (approved.state, approved.approver) == (ModelState.CHAMPION.value, "officer-2")
-    assert champion().id == draft.pk
+    assert champion().id == validated.pk
     assert champion().approved_on == ON
 
 
 @pytest.mark.parametrize("approver", ["officer-1", "Officer-1"])
 def test_the_author_can_not_approve(
-    draft: ModelVersion, draft_table: RateTable, approver: str
+    validated: ModelVersion, draft_table: RateTable, approver: str
 ) -> None:
     with pytest.raises(SelfApproval):
-        approve_model(model_version=draft, approver=approver, on=ON)
-    approve_model(model_version=draft, approver="officer-2", on=ON)
+        approve_model(model_version=validated, approver=approver, on=ON)
+    approve_model(model_version=validated, approver="officer-2", on=ON)
     with pytest.raises(SelfApproval):
         approve_rate_table(rate_table=draft_table, approver=approver, on=ON)
 
 
-def test_an_approver_must_be_named(draft: ModelVersion) -> None:
+def test_an_approver_must_be_named(validated: ModelVersion) -> None:
     with pytest.raises(HandleRefused):
-        approve_model(model_version=draft, approver="", on=ON)
+        approve_model(model_version=validated, approver="", on=ON)
 
 
 def test_a_new_champion_retires_the_old_one_and_its_rate_table(registered: Registered) -> None:
-    second = train_model(
-        data_set=registered.data_set,
-        name="invented",
-        seed=2,
-        author="officer-1",
-        on=ON,
-        settings=QUICK,
-    )
+    second = trained(registered.data_set, seed=2)
     approve_model(model_version=second, approver="officer-2", on=ON)
     registered.model_version.refresh_from_db()
     registered.rate_table.refresh_from_db()
@@ -68,6 +83,70 @@ def test_a_new_champion_retires_the_old_one_and_its_rate_table(registered: Regis
         current_rate_table()
     with pytest.raises(MoveRefused):
         approve_model(model_version=registered.model_version, approver="officer-2", on=ON)
+
+
+def test_a_draft_is_validated_before_it_is_approved(data_set: DataSet) -> None:
+    draft = train_model(
+        data_set=data_set, name="invented", seed=9, author="officer-1", on=ON, settings=QUICK
+    )
+    with pytest.raises(MoveRefused, match="draft can't become approved"):
+        approve_model(model_version=draft, approver="officer-2", on=ON)
+
+
+def test_a_challenger_leaves_the_champion_and_takes_its_place_later(
+    registered: Registered,
+) -> None:
+    second = trained(registered.data_set, seed=2)
+    approve_model(model_version=second, approver="officer-2", on=ON, as_=ModelState.CHALLENGER)
+    assert champion().id == registered.model_version.pk
+    assert [one.pk for one in versions_in_use().challengers] == [second.pk]
+    with pytest.raises(SelfApproval):
+        promote_model(model_version=second, to=ModelState.CHAMPION, promoter="officer-1", on=LATER)
+    promote_model(model_version=second, to=ModelState.CHAMPION, promoter="officer-3", on=LATER)
+    assert champion().id == second.pk
+    assert versions_in_use().challengers == ()
+    assert [
+        (move.old, move.new, move.by, move.on) for move in model_moves(model_version=second)
+    ] == [
+        (ModelState.DRAFT, ModelState.VALIDATED, "officer-1", ON),
+        (ModelState.VALIDATED, ModelState.APPROVED, "officer-2", ON),
+        (ModelState.APPROVED, ModelState.CHALLENGER, "officer-2", ON),
+        (ModelState.CHALLENGER, ModelState.CHAMPION, "officer-3", LATER),
+    ]
+
+
+def test_an_approved_version_waits_to_be_put_to_use(validated: ModelVersion) -> None:
+    waiting = approve_model(model_version=validated, approver="officer-2", on=ON, as_=None)
+    assert waiting.state == ModelState.APPROVED.value
+    for no_use in (ModelState.RETIRED, ModelState.APPROVED, ModelState.DRAFT):
+        with pytest.raises(MoveRefused, match="champion or challenger"):
+            promote_model(model_version=waiting, to=no_use, promoter="officer-2", on=ON)
+    promote_model(model_version=waiting, to=ModelState.CHALLENGER, promoter="officer-2", on=ON)
+    with pytest.raises(NotReady):
+        champion()
+
+
+def test_a_retired_champion_takes_its_rate_table_along(registered: Registered) -> None:
+    retire_model(model_version=registered.model_version, by="officer-1", on=ON)
+    with pytest.raises(NotReady):
+        champion()
+    with pytest.raises(NotReady):
+        current_rate_table()
+    with pytest.raises(MoveRefused):
+        retire_model(model_version=registered.model_version, by="officer-1", on=ON)
+
+
+def test_a_version_is_found_by_name_and_number(data_set: DataSet, validated: ModelVersion) -> None:
+    second = trained(data_set, seed=2)
+    assert named_version(model="invented:1").pk == validated.pk
+    assert named_version(model="invented").pk == second.pk
+    assert [(one.name, one.number) for one in model_versions()] == [
+        ("invented", 1),
+        ("invented", 2),
+    ]
+    for unknown in ("other", "invented:3", "invented:", ":1", "invented:9999999999999", ""):
+        with pytest.raises(NotFound):
+            named_version(model=unknown)
 
 
 def test_a_rate_table_is_approved_after_its_model(draft_table: RateTable) -> None:
@@ -107,8 +186,8 @@ def test_the_same_settings_give_the_rate_table_that_is_there(registered: Registe
     assert _build(registered.model_version).pk == registered.rate_table.pk
 
 
-def test_nothing_of_an_unusable_rate_table_is_stored(draft: ModelVersion) -> None:
+def test_nothing_of_an_unusable_rate_table_is_stored(validated: ModelVersion) -> None:
     bad = WIDE_HOUSE.replace("target_return_ppm = 70_000", "target_return_ppm = 0")
     with pytest.raises(RateTableRefused):
-        _build(draft, bad)
+        _build(validated, bad)
     assert RateTable.objects.count() == 1

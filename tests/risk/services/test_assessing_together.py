@@ -13,6 +13,7 @@ from risk.models import Assessment
 from risk.selectors.assessments import AssessmentView
 from risk.services.approving import approve_model, approve_rate_table
 from risk.services.assessing import assess_applications
+from risk.services.shadow import store_shadows
 from tests.risk.conftest import ON, Registered
 
 APPLICATIONS = [
@@ -22,9 +23,9 @@ APPLICATIONS = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _approved(drafts: Registered) -> None:
-    approve_model(model_version=drafts.model_version, approver="officer-2", on=ON)
-    approve_rate_table(rate_table=drafts.rate_table, approver="officer-2", on=ON)
+def _approved(unsigned: Registered) -> None:
+    approve_model(model_version=unsigned.model_version, approver="officer-2", on=ON)
+    approve_rate_table(rate_table=unsigned.rate_table, approver="officer-2", on=ON)
 
 
 def test_both_get_the_same_assessments() -> None:
@@ -42,3 +43,8 @@ def test_both_get_the_same_assessments() -> None:
         first, *others = pool.map(assess, range(4))
     assert all(other == first for other in others)
     assert Assessment.objects.count() == len(APPLICATIONS)
+
+
+def test_scores_are_stored_inside_a_transaction_only() -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        store_shadows(versions=[], assessed=[], on=ON)

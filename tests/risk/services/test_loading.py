@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from risk.core.errors import DataRefused, SpecRefused
+from risk.core.errors import ColumnRefused, DataRefused, OutcomeRefused, SpecRefused
 from risk.core.reading import read_table
 from risk.core.spec import DataSpec
 from risk.models import DataSet, PastApplication
@@ -88,6 +88,45 @@ def test_progress_is_told_to_the_end() -> None:
         progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(500, 1_200), (1_000, 1_200), (1_200, 1_200)]
+
+
+def test_what_reading_had_to_do_is_kept() -> None:
+    table = b",a,y\n1,5,0\n2,inf,1\n3,7,0\n"
+    data_set = load_data_set(
+        content=table,
+        file_name="folder/loans 2020.csv",
+        spec_text='[outcome]\ncolumn = "y"\nbad = 1\n',
+        on=ON,
+    )
+    data_set.refresh_from_db()
+    assert (data_set.name, data_set.columns, data_set.row_count) == ("loans 2020", ["a"], 3)
+    assert [note.partition(":")[0] for note in data_set.notes] == [
+        "The first column has no name and numbers the rows",
+        "a",
+    ]
+    assert [row["a"] for row in data_table(data_set).facts()] == [5, None, 7]
+
+
+def test_the_specification_names_the_data_set_unless_the_caller_does() -> None:
+    for name, expected in ((None, "Invented loans"), ("Mine", "Mine"), ("x" * 300, "x" * 200)):
+        spec_text = SPEC + f'\n[reading]\nmissing = ["{expected}"]\n'
+        data_set = load_data_set(
+            content=csv_bytes(FIRST, SECOND),
+            file_name="loans.csv",
+            spec_text=spec_text,
+            name=name,
+            on=ON,
+        )
+        assert data_set.name == expected
+
+
+def test_one_class_or_a_barred_input_loads_nothing() -> None:
+    before = DataSet.objects.count(), PastApplication.objects.count()
+    with pytest.raises(OutcomeRefused):
+        _load(csv_bytes(FIRST))
+    with pytest.raises(ColumnRefused):
+        _load(csv_bytes(FIRST, SECOND), SPEC + '\n[inputs]\ncolumns = ["sex"]\n')
+    assert (DataSet.objects.count(), PastApplication.objects.count()) == before
 
 
 def test_rows_added_afterwards_are_noticed(data_set: DataSet) -> None:
