@@ -176,6 +176,7 @@ class Migration(migrations.Migration):
                 ("rate", models.IntegerField()),
                 ("instalment", models.BigIntegerField()),
                 ("arrangement_fee", models.BigIntegerField()),
+                ("contribution", models.BigIntegerField()),
                 ("servicing_fee", models.IntegerField()),
                 ("expected_loss", models.IntegerField()),
                 (
@@ -646,6 +647,17 @@ class Migration(migrations.Migration):
                     ("principal_paid__lte", models.F("amount")),
                 ),
                 name="marketplace_loan_paid_within_owed",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="loan",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("arrangement_fee__lt", models.F("amount")),
+                    ("contribution__gte", 0),
+                    ("contribution__lte", models.F("arrangement_fee")),
+                ),
+                name="marketplace_loan_contribution_within_fee",
             ),
         ),
         migrations.AddConstraint(

@@ -20,7 +20,8 @@ class Loan(models.Model):
 
     ``rate`` is the blend shown, annual effective ppm.
     ``balance_months`` is the sum of the principal outstanding at each due date so far, in
-    pence-months: the one figure from which every part's interest is known.
+    pence-months: the one figure from which every part's interest is known. ``contribution`` is
+    the provision fund's part of the arrangement fee, nothing where the fund doesn't cover.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -37,6 +38,7 @@ class Loan(models.Model):
     rate = models.IntegerField()
     instalment = models.BigIntegerField()
     arrangement_fee = models.BigIntegerField()
+    contribution = models.BigIntegerField()
     servicing_fee = models.IntegerField()
     expected_loss = models.IntegerField()
     state = models.CharField(
@@ -61,6 +63,14 @@ class Loan(models.Model):
                     interest_paid__gte=0,
                 ),
                 name="marketplace_loan_paid_within_owed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    contribution__gte=0,
+                    contribution__lte=models.F("arrangement_fee"),
+                    arrangement_fee__lt=models.F("amount"),
+                ),
+                name="marketplace_loan_contribution_within_fee",
             ),
         ]
 

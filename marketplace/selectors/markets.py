@@ -32,6 +32,7 @@ class MarketView:
     lowest_rate: int
     highest_rate: int
     arrangement_fee: int
+    contribution: int
 
     @property
     def name(self) -> str:
@@ -44,6 +45,10 @@ class MarketView:
         Rounded down: a fraction of a penny stays with the borrower.
         """
         return amount * self.arrangement_fee // PPM
+
+    def contribution_on(self, amount: int) -> int:
+        """The provision fund's part of that fee, in pence, rounded down."""
+        return amount * self.contribution // PPM
 
     @property
     def bounds(self) -> MarketBounds:
@@ -80,6 +85,7 @@ def list_markets(rate_table: RateTableView | None = None) -> list[MarketView]:
             lowest_rate=row.lowest_rate,
             highest_rate=row.highest_rate,
             arrangement_fee=row.arrangement_fee_ppm,
+            contribution=row.contribution_ppm,
         )
         for market in Market.objects.all()
         if (row := priced.get((market.band, market.term_months))) is not None

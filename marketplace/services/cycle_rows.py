@@ -107,13 +107,14 @@ def store_loans(
         cursor.execute(
             "INSERT INTO marketplace_loan (public_id, application_id, listing_id, assessment_id,"
             " borrower_id, market_id, cycle_id, amount, term_months, rate, instalment,"
-            " arrangement_fee, servicing_fee, expected_loss, state, funded_on, payments,"
-            " balance_months, principal_paid, interest_paid)"
+            " arrangement_fee, contribution, servicing_fee, expected_loss, state, funded_on,"
+            " payments, balance_months, principal_paid, interest_paid)"
             " SELECT gen_random_uuid(), l.application_id, l.id, a.assessment_id, l.borrower_id,"
-            " l.market_id, %s, l.amount, n.term, n.rate, n.instalment, n.fee, %s, n.loss, %s, %s,"
-            " 0, 0, 0, 0"
+            " l.market_id, %s, l.amount, n.term, n.rate, n.instalment, n.fee, n.part, %s, n.loss,"
+            " %s, %s, 0, 0, 0, 0"
             " FROM unnest(%s::bigint[], %s::smallint[], %s::integer[], %s::bigint[], %s::bigint[],"
-            " %s::integer[]) AS n (listing, term, rate, instalment, fee, loss)"
+            " %s::bigint[], %s::integer[])"
+            " AS n (listing, term, rate, instalment, fee, part, loss)"
             " JOIN marketplace_listing AS l ON l.id = n.listing"
             " JOIN marketplace_application AS a ON a.id = l.application_id ORDER BY l.id"
             " RETURNING id, listing_id, assessment_id",
@@ -127,6 +128,7 @@ def store_loans(
                 rates,
                 instalments,
                 [view.fee_on(one) for view, one in zip(mine, pence, strict=True)],
+                [view.contribution_on(one) for view, one in zip(mine, pence, strict=True)],
                 [table.row(view.band, view.term_months).expected_loss_ppm for view in mine],
             ],
         )

@@ -1,4 +1,7 @@
-"""Paying funded loans out: the lenders' matched money becomes the borrower's cash, less the fee."""
+"""Paying funded loans out: the lenders' matched money becomes the borrower's cash, less the fee.
+
+Of the fee, the provision fund's contribution goes to the fund, the rest to Tenner.
+"""
 
 from __future__ import annotations
 
@@ -116,6 +119,7 @@ def _post_pay_out(loans: Sequence[Loan], parts: LoanParts, on: date, actor: str)
     every = np.arange(count)
     amount = np.array([loan.amount for loan in loans], dtype=np.int64)
     fee = np.array([loan.arrangement_fee for loan in loans], dtype=np.int64)
+    covered = np.array([loan.contribution for loan in loans], dtype=np.int64)
     borrowers = np.array([loan.borrower_id for loan in loans], dtype=np.int64)
     clearing = account_ids(Kind.CLEARING, parts.loan)
     place = np.repeat(every, np.diff(parts.book.offsets))
@@ -133,7 +137,8 @@ def _post_pay_out(loans: Sequence[Loan], parts: LoanParts, on: date, actor: str)
             book=Book.CASH,
         ),
         Leg(every, clearing, account_ids(Kind.CASH, borrowers), amount - fee, Book.CASH),
-        Leg(every, clearing, platform_accounts(Kind.FEES, keys), fee, Book.CASH),
+        Leg(every, clearing, platform_accounts(Kind.FEES, keys), fee - covered, Book.CASH),
+        Leg(every, clearing, platform_accounts(Kind.PROVISION_FUND, keys), covered, Book.CASH),
         Leg(
             every,
             debit=account_ids(Kind.PRINCIPAL_OWED, parts.loan),

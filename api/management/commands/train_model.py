@@ -15,7 +15,7 @@ from rich.progress import Progress, TaskID
 
 from api.management.commands._risk import business_date, ensure_tables, progress_bar, refusals
 from api.risk_report import render_model_report
-from risk.core.scorecard import ScorecardSettings
+from risk.core.scorecard import Calibration, Method, ScorecardSettings
 from risk.selectors.model_versions import TrainingReport, training_report
 from risk.selectors.reports import validation_report
 from risk.services.modelling import SourceFile, make_model
@@ -49,6 +49,19 @@ class Command(BaseCommand):
             default=[],
             metavar="COLUMN=REASON",
             help="let in a column that looks like a leak, with the reason that is kept",
+        )
+        parser.add_argument(
+            "--method",
+            choices=[method.value for method in Method],
+            default=Method.ADDITIVE.value,
+            help="additive steps fitted together, or columns binned one by one with weights of"
+            " evidence",
+        )
+        parser.add_argument(
+            "--calibration",
+            choices=[calibration.value for calibration in Calibration],
+            default=Calibration.PLATT.value,
+            help="how out-of-fold scores become probabilities",
         )
         parser.add_argument(
             "--report", type=Path, metavar="PATH", help=f"the report (HTML); {REPORTS}/ without"
@@ -120,7 +133,12 @@ def _plan(options: dict[str, Any]) -> TrainingPlan:
         seed=options["seed"],
         author=options["author"],
         on=business_date(options),
-        settings=replace(ScorecardSettings(), inputs=options["inputs"]),
+        settings=replace(
+            ScorecardSettings(),
+            inputs=options["inputs"],
+            method=Method(options["method"]),
+            calibration=Calibration(options["calibration"]),
+        ),
         leak_overrides=dict(options["allow"]),
     )
 

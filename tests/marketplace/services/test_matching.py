@@ -19,6 +19,10 @@ from marketplace.services.falling_due import fall_due
 from marketplace.services.matching import run_cycle
 from marketplace.services.paying_out import pay_out
 from marketplace.services.payments import distribute_cleared
+from risk.models import ModelVersion
+from risk.selectors.rate_tables import current_rate_table
+from risk.services.approving import approve_rate_table
+from risk.services.rate_tables import build_rate_table
 from tests.marketplace.house import (
     House,
     borrowers,
@@ -30,7 +34,16 @@ from tests.marketplace.house import (
     parts_of,
     pay,
 )
-from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE, SEVEN_OFFERS, enrol_lenders, place
+from tests.world import (
+    ACTOR,
+    CLEARED,
+    DAY,
+    FIRST_DUE,
+    HOUSE_TEXT,
+    SEVEN_OFFERS,
+    enrol_lenders,
+    place,
+)
 
 
 def test_the_design_fixture_is_funded_at_seven_per_cent(house: House) -> None:
@@ -242,6 +255,28 @@ def test_the_same_key_twice_is_one_cycle(house: House) -> None:
     assert Loan.objects.count() == 1
     with pytest.raises(IdempotencyConflict):
         run_cycle(on=date(2016, 4, 2), actor=ACTOR, key=once)
+
+
+def test_a_covered_loan_keeps_the_funds_part_of_its_fee(house: House) -> None:
+    # As the house of the tests, but the fund covers A* and A.
+    safe = HOUSE_TEXT
+    for own_fee in ("arrangement_fee_ppm = 10_000\n", "arrangement_fee_ppm = 15_000\n"):
+        safe = safe.replace(own_fee, own_fee + "covered = true\n", 1)
+    table = build_rate_table(
+        model_version=ModelVersion.objects.get(), settings_text=safe, author="ann", on=DAY
+    )
+    approve_rate_table(rate_table=table, approver="bob", on=DAY)
+    row = current_rate_table().row("A", 36)
+    assert row.covered
+    [lender] = enrol_lenders([100_000])
+    offer(house, lender, 100_000, {"A/36": row.guide_rate})
+    listed = listing(house, borrowers(1)[0], 100_000, highest=90_000)
+    cycle()
+    loan = Loan.objects.get(listing=listed)
+    # Parts per million of £1,000 are tenths of a penny.
+    assert loan.contribution == row.contribution_ppm // 10 > 0
+    # 1.5 % are Tenner's own.
+    assert loan.arrangement_fee == (15_000 + row.contribution_ppm) // 10
 
 
 def test_a_loan_opens_its_accounts_and_keeps_the_terms_of_the_rate_table(house: House) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from accounts.core.chart import Kind
 from accounts.models import Account, Entry, Transfer
 from accounts.selectors.ledger import check_book, member_balances, totals_by_kind
 from accounts.services.posting import IdempotencyConflict
 from marketplace.core.states import LoanState
-from marketplace.models import Instalment, LoanMove
+from marketplace.models import Instalment, Loan, LoanMove
 from marketplace.services.paying_out import LoanUnknown, pay_out
 from tests.marketplace.house import House, funded, key, paid_out
 from tests.world import ACTOR, DAY
@@ -29,6 +30,22 @@ def test_matched_money_reaches_the_borrower_less_the_fee(house: House) -> None:
     assert totals[Kind.CLEARING] == 0
     assert totals[Kind.PRINCIPAL_OWED] == totals[Kind.CLAIMS_HELD] == 100_000
     assert check_book().holds
+
+
+def test_the_fund_gets_its_part_of_the_fee(house: House) -> None:
+    made = funded(house)
+    # £9.00 of the £15.00 are the provision fund's, £6.00 Tenner's.
+    Loan.objects.filter(pk=made.loan_id).update(contribution=900)
+    assert pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=key()) == 98_500
+    totals = totals_by_kind()
+    assert (totals[Kind.PROVISION_FUND], totals[Kind.FEES]) == (900, 600)
+    assert check_book().holds
+
+
+def test_a_contribution_is_part_of_the_fee(house: House) -> None:
+    made = funded(house)
+    with pytest.raises(IntegrityError, match="contribution_within_fee"), transaction.atomic():
+        Loan.objects.filter(pk=made.loan_id).update(contribution=1_501)
 
 
 def test_the_entry_has_exactly_these_transfers(house: House) -> None:
