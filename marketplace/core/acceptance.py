@@ -39,7 +39,7 @@ import numpy.typing as npt
 from marketplace.core.acceptance_pairs import can_be_routed
 from marketplace.core.acceptance_supply import Supply, cheapest_units, largest_sums
 from marketplace.core.allocation import Allocation, DemandsUnmet, allocate_entries
-from marketplace.core.arrays import BoolArray, IntArray, int_array, same_length
+from marketplace.core.arrays import BoolArray, IntArray, int_array, plain_array, same_length
 from marketplace.core.errors import ShapeRefused
 from marketplace.core.rates import Blend, blend, monthly_rate_e12
 
@@ -194,7 +194,7 @@ def _checked(
 
 def _pairs(held: npt.ArrayLike | None, lenders: IntArray, listings: int) -> IntArray:
     """Return distinct pairs ``[H, 3]`` of lenders who have entries, what they hold added up."""
-    given = np.asarray([] if held is None else held)
+    given = plain_array([] if held is None else held, "held")
     if given.size == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if given.ndim != 2 or given.shape[1] != 3:

@@ -31,7 +31,7 @@ from marketplace.core.allocation_units import (
     hull_pieces,
     units_given,
 )
-from marketplace.core.arrays import IntArray, int_array, same_length
+from marketplace.core.arrays import IntArray, int_array, plain_array, same_length
 from marketplace.core.errors import ShapeRefused
 
 __all__ = ["Allocation", "DemandsUnmet", "Path", "allocate", "allocate_entries"]
@@ -310,7 +310,7 @@ def _evened(units: IntArray, total: int) -> IntArray:
 
 def _triples(values: npt.ArrayLike, name: str, rows: int | None, listings: int) -> IntArray:
     """Return ``values`` as ``int64 [X, 3]`` of rows, listings' rows and units from 0."""
-    given = np.asarray(values)
+    given = plain_array(values, name)
     if given.size == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if given.ndim != 2 or given.shape[1] != 3:

@@ -18,12 +18,16 @@ three steps, each an exact argument about that flow, for what is left:
 
 One walk serves all entries of step 2, and of step 3, in queue order: what an earlier entry reached
 without success is of no use to a later one. A walk visits each listing and each part about once.
+
+Every step moves as many units at once as it could move one after another: what it takes does not
+grow with the size of the loans.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -170,60 +174,64 @@ class _Mending(WorkingParts):
     def move(self) -> None:
         """Step 1: find new places for units taken out; what finds none is given back."""
         for entry, listing, units in self._taken:
-            for _ in range(units):
-                if not self._wanting.get(listing) or not self._near(entry, listing):
-                    break
-                self._homeless[entry] -= 1
+            left = units
+            while left and (moved := self._near(entry, listing, left)):
+                left -= moved
+                self._homeless[entry] -= moved
         for entry in sorted(self._homeless):
-            while self._homeless[entry]:
-                if not self._place(entry):
-                    break
-                self._homeless[entry] -= 1
+            while self._homeless[entry] and (placed := self._place(entry)):
+                self._homeless[entry] -= placed
             self._left[entry] += self._homeless[entry]
             self._used[entry] -= self._homeless[entry]
 
-    def _place(self, entry: int) -> bool:
-        """Put one homeless unit where one is missing: straight, by an exchange, or by a chain."""
-        return (
-            self._straight(entry)
-            or any(self._near(entry, listing) for listing in list(self._wanting)[:_NEARBY])
-            or self._by_chain([entry]) is not None
-        )
+    def _place(self, entry: int) -> int:
+        """Put homeless units where some are missing: straight, by an exchange, or by a chain."""
+        most = self._homeless[entry]
+        placed = self._straight(entry, most)
+        for listing in [] if placed else list(self._wanting)[:_NEARBY]:
+            placed = self._near(entry, listing, most)
+            if placed:
+                break
+        return placed or self._by_chain([entry], self._homeless)[1]
 
-    def _near(self, entry: int, listing: int) -> bool:
+    def _near(self, entry: int, listing: int, most: int) -> int:
         """Exchange with an entry nearby in the queue, whose rate is about the same.
 
-        It moves a unit into ``listing`` from another one, where ``entry`` takes its place.
+        It moves units into ``listing`` from another one, where ``entry`` takes its place. Returns
+        how many, at most ``most``.
         """
+        wanted = min(most, self._wanting.get(listing, 0))
+        if not wanted:
+            return 0
         lender = self.lender[entry]
         places = self.open_places(entry) - {listing}
         for distance in range(1, min(_NEARBY, self.entries) if places else 1):
             for other in (entry - distance, entry + distance):
                 if not 0 <= other < self.entries or self.lender[other] == lender:
                     continue
-                if self.obstacle(other, listing) is not None:
-                    continue
-                for place in sorted(places & self.row(other).keys()):
-                    if self.obstacle(entry, place) is None:
-                        self.add(other, place, -1)
-                        self.add(entry, place, 1)
-                        self._settle(other, listing)
-                        return True
-        return False
+                theirs = min(wanted, self.room(other, listing))
+                for place in sorted(places & self.row(other).keys()) if theirs else ():
+                    units = min(theirs, self.room(entry, place), self.row(other)[place])
+                    if units:
+                        self.add(other, place, -units)
+                        self.add(entry, place, units)
+                        self._settle(other, listing, units)
+                        return units
+        return 0
 
     def fund(self) -> None:
         """Step 2: fund what is still missing from entries with money left, in queue order."""
         loose = [e for e, left in enumerate(self._left) if left > 0 and not self.is_full(e)]
         while self._wanting:
-            entry = self._by_chain(loose)
-            if entry is None:
+            entry, units = self._by_chain(loose, self._left)
+            if not units:
                 raise DemandsUnmet(
                     "The entries can't fund all of the listings whole: ask for fewer listings, "
                     "or for more offers.",
                     field="demands",
                 )
-            self._left[entry] -= 1
-            self._used[entry] += 1
+            self._left[entry] -= units
+            self._used[entry] += units
             if not self._left[entry]:
                 loose.remove(entry)
 
@@ -235,43 +243,53 @@ class _Mending(WorkingParts):
             if not loose or not self._exchange(loose):
                 return
 
-    def _straight(self, entry: int) -> bool:
-        """Add a homeless unit where one is missing, if the entry may."""
-        for listing in self._wanting:
-            if self.obstacle(entry, listing) is None:
-                self._settle(entry, listing)
-                return True
-        return False
+    def _straight(self, entry: int, most: int) -> int:
+        """Add homeless units where some are missing, if the entry may; returns how many."""
+        for listing, missing in self._wanting.items():
+            units = min(most, missing, self.room(entry, listing))
+            if units:
+                self._settle(entry, listing, units)
+                return units
+        return 0
 
-    def _settle(self, entry: int, listing: int) -> None:
-        self.add(entry, listing, 1)
-        self._wanting[listing] -= 1
+    def _settle(self, entry: int, listing: int, units: int) -> None:
+        self.add(entry, listing, units)
+        self._wanting[listing] -= units
         if not self._wanting[listing]:
             del self._wanting[listing]
 
-    def _by_chain(self, starts: list[int]) -> int | None:
-        """Bring a unit of the first of ``starts`` with a chain to a listing that misses one."""
+    def _by_chain(
+        self, starts: list[int], spare: Sequence[int] | Mapping[int, int]
+    ) -> tuple[int, int]:
+        """Bring units of the first of ``starts`` with a chain to a listing that misses some.
+
+        Returns:
+            That entry, and how many: at most its ``spare`` ones; none where none has a chain.
+        """
         walk = _Walk(self)
         for start in starts:
             for entry in walk.reach(start):
-                for listing in self._wanting:
-                    if self.obstacle(entry, listing) is None:
-                        self._settle(entry, listing)
-                        walk.retrace(entry)
-                        return start
-        return None
+                for listing, missing in self._wanting.items():
+                    units = min(spare[start], missing, self.room(entry, listing))
+                    if units:
+                        units = min(units, walk.width(entry))
+                        self._settle(entry, listing, units)
+                        walk.retrace(entry, units)
+                        return start, units
+        return -1, 0
 
     def _exchange(self, starts: list[int]) -> bool:
-        """Push a unit of the last entry that the first of ``starts`` reaches out of the market."""
+        """Push units of the last entry that the first of ``starts`` reaches out of the market."""
         walk = _Walk(self)
         for start in starts:
             reached = max((e for e in walk.reach(start) if self._used[e]), default=start)
             if reached > start:
-                walk.retrace(reached)
-                self._left[start] -= 1
-                self._used[start] += 1
-                self._left[reached] += 1
-                self._used[reached] -= 1
+                units = min(self._left[start], walk.width(reached))
+                walk.retrace(reached, units)
+                self._left[start] -= units
+                self._used[start] += units
+                self._left[reached] += units
+                self._used[reached] -= units
                 return True
         return False
 
@@ -319,11 +337,25 @@ class _Walk:
                         queue.append(other)
                         break
 
-    def retrace(self, entry: int) -> None:
+    def width(self, entry: int) -> int:
+        """How many units the chain that reached ``entry`` can move: one where lenders on it have
+        several entries, as those stand in each other's way.
+        """
+        work, least = self._work, sys.maxsize
+        step = self._origin[entry]
+        while step is not None:
+            before, listing = step
+            if work.siblings(entry) or work.siblings(before):
+                return 1
+            least = min(least, work.row(entry)[listing], work.room(before, listing))
+            entry, step = before, self._origin[before]
+        return least
+
+    def retrace(self, entry: int, units: int) -> None:
         """Make the moves of the chain that reached ``entry``."""
         step = self._origin[entry]
         while step is not None:
             before, listing = step
-            self._work.add(entry, listing, -1)
-            self._work.add(before, listing, 1)
+            self._work.add(entry, listing, -units)
+            self._work.add(before, listing, units)
             entry, step = before, self._origin[before]

@@ -143,6 +143,19 @@ class WorkingParts:
                 return limit
         return None
 
+    def room(self, entry: int, listing: int) -> int:
+        """How many units the entry may add in the listing; none where there is an obstacle."""
+        siblings = self.siblings(entry)
+        if not siblings:
+            return max(self.most(entry, listing) - self.row(entry).get(listing, 0), 0)
+        least, total, own = self.most(siblings[-1], listing), 0, self.limits[entry]
+        for place, sibling in enumerate(siblings, start=1):
+            total += self.row(sibling).get(listing, 0)
+            is_top = self.limits[sibling] != self.limits[siblings[min(place, len(siblings) - 1)]]
+            if self.limits[sibling] >= own and (is_top or place == len(siblings)):
+                least = min(least, self.most(sibling, listing) - total)
+        return max(least, 0)
+
     def open_places(self, entry: int) -> set[int]:
         """The listings where the entry may have room; exact if its lender has no other entry."""
         if self.siblings(entry):

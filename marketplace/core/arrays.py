@@ -7,6 +7,7 @@ rows start, so that loan ``l`` owns rows ``offsets[l]:offsets[l + 1]``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ def int_array(values: npt.ArrayLike, name: str, length: int | None = None) -> In
     Raises:
         ShapeRefused: for floats, booleans, more than one dimension, or another length.
     """
-    given = np.asarray(values)
+    given = plain_array(values, name)
     if given.size == 0:
         given = given.astype(np.int64)
     if given.dtype.kind not in "iu" or given.ndim != 1:
@@ -40,6 +41,18 @@ def int_array(values: npt.ArrayLike, name: str, length: int | None = None) -> In
     if given.dtype == np.uint64 and given.size and int(given.max()) > LARGEST_INT:
         raise ShapeRefused(f"{name} holds integers beyond 64 bits.", field=name)
     return given.astype(np.int64, copy=False)
+
+
+def plain_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return ``values`` as an array of whatever type and shape they have.
+
+    Raises:
+        ShapeRefused: for rows of different lengths, which are no array.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ShapeRefused(f"{name} has rows of different lengths.", field=name) from None
 
 
 def offsets_array(values: npt.ArrayLike, rows: int) -> IntArray:

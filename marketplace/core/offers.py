@@ -134,7 +134,8 @@ def check_pool(
 
 def _known(market_id: int, known: Mapping[int, MarketBounds], field: str) -> MarketBounds:
     if market_id not in known:
-        raise OfferRefused("There is no such market.", field=field)
+        names = ", ".join(market.name for market in known.values())
+        raise OfferRefused(f"There is no such market; there are {names}.", field=field)
     return known[market_id]
 
 

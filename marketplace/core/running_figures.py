@@ -8,7 +8,9 @@ and have gaps (hidden rows), so differences are reported and nothing is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
@@ -62,7 +64,8 @@ def check_running_figures(book: OrderBookFile) -> tuple[MarketCheck, ...]:
     """Recompute every row's running figures from exact sums and compare, market by market.
 
     Rows of a market are taken by rate, then date; where both are equal, in the order that the
-    file's own loan sizes tell, then in the order of the file.
+    file's own loan sizes tell, or in the order of the file if fewer rows differ then: a size may be
+    empty or wrong.
 
     Returns:
         One check for each market that has offers, by band and term.
@@ -89,14 +92,30 @@ def _market(row: BookRow) -> tuple[str, int]:
     return row.market, row.term
 
 
+def _queue(row: BookRow) -> tuple[int, datetime]:
+    return row.rate_ppm, row.offered_at
+
+
 def _running(rows: list[BookRow]) -> list[RowCheck]:
     """Return the checks of one market's rows, in queue order."""
-    size = weighted = 0
     checks: list[RowCheck] = []
-    for row in sorted(rows, key=lambda r: (r.rate_ppm, r.offered_at, r.loan_size or 0, r.row)):
-        exposure = min(row.max_exposure, row.available)
-        size += exposure
-        weighted += exposure * row.rate_ppm
+    size = weighted = 0
+    for _, group in groupby(sorted(rows, key=_queue), key=_queue):
+        tied = sorted(group, key=_row)
+        orders = [sorted(tied, key=_told_size), tied] if len(tied) > 1 else [tied]
+        best = min((_walked(order, size, weighted) for order in orders), key=_differing)
+        checks += best
+        size += sum(map(_exposure, tied))
+        weighted += sum(_exposure(row) * row.rate_ppm for row in tied)
+    return checks
+
+
+def _walked(rows: Sequence[BookRow], size: int, weighted: int) -> list[RowCheck]:
+    """Return the checks of rows in this order, behind others of so many pence (and pence x ppm)."""
+    checks: list[RowCheck] = []
+    for row in rows:
+        size += _exposure(row)
+        weighted += _exposure(row) * row.rate_ppm
         mean = Fraction(weighted, size * PPM)
         difference = Fraction(row.simple_rate) - mean if row.simple_rate is not None else Fraction()
         checks.append(
@@ -110,6 +129,22 @@ def _running(rows: list[BookRow]) -> list[RowCheck]:
             )
         )
     return checks
+
+
+def _differing(checks: Sequence[RowCheck]) -> int:
+    return sum((row.loan_size_difference != 0) + row.rate_differs for row in checks)
+
+
+def _exposure(row: BookRow) -> int:
+    return min(row.max_exposure, row.available)
+
+
+def _told_size(row: BookRow) -> int:
+    return row.loan_size or 0
+
+
+def _row(row: BookRow) -> int:
+    return row.row
 
 
 def _half_a_digit(rate: Decimal | None) -> Fraction:

@@ -155,7 +155,10 @@ def market_keys(names: Iterable[tuple[str, int]], *, field: str = "rates") -> li
     keys = []
     for band, term_months in names:
         if (band, term_months) not in known:
-            raise MarketUnknown(f"There is no market {band}/{term_months}.", field=field)
+            there = ", ".join(f"{each}/{term}" for each, term in known)
+            raise MarketUnknown(
+                f"There is no market {band}/{term_months}; there are {there}.", field=field
+            )
         keys.append(known[band, term_months])
     return keys
 

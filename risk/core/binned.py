@@ -30,6 +30,7 @@ from risk.core.scorecard import Effect, Scorecard, ScorecardSettings
 from risk.core.spec import DataSpec
 from risk.core.split import stratified_folds
 from risk.core.table import BoolArray, FloatArray, Table
+from risk.core.training import calibration_knots
 
 Progress = Callable[[int, int], None]
 
@@ -77,7 +78,9 @@ def fit_binned(
     if table.is_bad is None:
         raise OutcomeRefused("A scorecard is fitted to outcomes; this table has none.")
     columns = spec.input_columns(table.columns, settings.inputs)
-    strength, (intercept, slope) = _cross_validate(table, columns, spec, settings, seed, progress)
+    strength, (intercept, slope), odds = _cross_validate(
+        table, columns, spec, settings, seed, progress
+    )
     binnings = _learn(table, columns, spec, settings)
     coded = _coded(binnings, table)
     (fitted,) = _fit(coded, table.is_bad, [settings.ridge * strength])
@@ -97,6 +100,7 @@ def fit_binned(
         calibration_slope=round(slope, _DECIMALS),
         training_rows=len(table),
         training_bad=int(table.is_bad.sum()),
+        knots=calibration_knots(intercept + slope * odds, table.is_bad, settings),
     )
 
 
@@ -107,8 +111,8 @@ def _cross_validate(
     settings: ScorecardSettings,
     seed: int,
     progress: Progress | None,
-) -> tuple[float, tuple[float, float]]:
-    """The best strength, and the line that recalibrates its out-of-fold log-odds."""
+) -> tuple[float, tuple[float, float], FloatArray]:
+    """The best strength, the line that recalibrates its out-of-fold log-odds, and those."""
     is_bad = _outcomes(table)
     fold = stratified_folds(is_bad, folds=settings.folds, seed=seed)
     strengths = sorted(settings.strengths, reverse=True)
@@ -129,8 +133,8 @@ def _cross_validate(
     if slope <= 0:
         # Nothing was learnt that holds out of fold: everyone gets the average.
         share = float(is_bad.mean())
-        return strengths[best], (math.log(share / (1 - share)), 0.0)
-    return strengths[best], (intercept, slope)
+        return strengths[best], (math.log(share / (1 - share)), 0.0), odds[best]
+    return strengths[best], (intercept, slope), odds[best]
 
 
 def _outcomes(table: Table) -> BoolArray:

@@ -112,24 +112,31 @@ def shown(value: str) -> str:
 
 
 def column_of(
-    cells: Cells, column: ColumnSpec, decimal: str, *, stray_share: float = STRAY_SHARE
+    cells: Cells,
+    column: ColumnSpec,
+    decimal: str,
+    *,
+    stray_share: float = STRAY_SHARE,
+    to_learn: bool = True,
 ) -> tuple[Column, tuple[str, ...]]:
     """A column of numbers or of text, and sentences on what had to be done.
 
     Args:
         stray_share: where the kind is not stated, a column with at most this share of words among
             its values is one of numbers, and they count as missing.
+        to_learn: whether to say what can't be learnt from. A column to be scored may well hold one
+            value, or another one in every row.
 
     Raises:
         CellRefused: for a word where a number was stated, or a number out of stated bounds.
     """
     if column.kind is Kind.TEXT:
-        return _text(cells, column)
+        return _text(cells, column, to_learn=to_learn)
     numbers, is_number = _numbers(cells, decimal)
     words = ~cells.missing & ~is_number
     stray, known = cells.rows_of(words), cells.rows_of(~cells.missing)
     if column.kind is None and stray > stray_share * known:
-        return _text(cells, column)
+        return _text(cells, column, to_learn=to_learn)
     if stray and column.kind is Kind.NUMBER:
         place = cells.first(words)
         raise CellRefused(
@@ -144,12 +151,10 @@ def column_of(
             f"values ({cells.examples(words)})."
         )
     numbers, changed = _within(cells, numbers, column)
-    return NumberColumn(frozen(numbers[cells.places])), (
-        *notes,
-        *changed,
-        *_remarks(cells, column.name),
-        *_identifier(numbers[cells.places], column.name),
-    )
+    values = numbers[cells.places]
+    if to_learn:
+        changed = (*changed, *_remarks(cells, column.name), *_identifier(values, column.name))
+    return NumberColumn(frozen(values)), (*notes, *changed)
 
 
 def _numbers(cells: Cells, decimal: str) -> tuple[FloatArray, BoolArray]:
@@ -188,17 +193,18 @@ def _within(
     return inside, (note,)
 
 
-def _text(cells: Cells, column: ColumnSpec) -> tuple[Column, tuple[str, ...]]:
+def _text(cells: Cells, column: ColumnSpec, *, to_learn: bool) -> tuple[Column, tuple[str, ...]]:
     known = np.flatnonzero(~cells.missing)
     levels = tuple(sorted(cells.values[place] for place in known))
     code_of = {level: code for code, level in enumerate(levels)}
     codes = np.array([code_of.get(value, MISSING) for value in cells.values], dtype=np.int64)
-    notes = list(_remarks(cells, column.name))
-    if len(levels) == len(cells.places) > _FEW_ROWS:
-        notes.append(
-            f"{column.name}: text that is different in every row, so nothing can be learnt from it."
+    notes = _remarks(cells, column.name) if to_learn else ()
+    if to_learn and len(levels) == len(cells.places) > _FEW_ROWS:
+        notes = (
+            f"{column.name}: text that is different in every row, so nothing can be learnt from"
+            " it.",
         )
-    return TextColumn(levels, frozen(codes[cells.places])), tuple(notes)
+    return TextColumn(levels, frozen(codes[cells.places])), notes
 
 
 def _remarks(cells: Cells, name: str) -> tuple[str, ...]:
@@ -206,7 +212,7 @@ def _remarks(cells: Cells, name: str) -> tuple[str, ...]:
     if cells.missing.all():
         return (f"{name}: every value is missing, so it has no effect.",)
     if len(cells.values) == 1:
-        return (f"{name}: {shown(cells.values[0])} in every row, so it has no effect.",)
+        return (f"{name}: it is the same in every row, so it has no effect.",)
     return ()
 
 

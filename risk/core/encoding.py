@@ -1,8 +1,9 @@
 """Columns as bins, and bins as parameters: steps for numbers, levels for text.
 
-A numeric column is cut so that its bins hold about as many rows each; a value that fills a bin
-alone has it for itself. Its effect is a sum of steps, one at each cut (cumulative coding), so that
-a bound on the sign of the steps makes it monotone. A missing number has an effect of its own,
+A numeric column is cut so that its bins hold about as many rows each, but for the outermost ones,
+which are halved towards the ends: risk often turns steep where few rows are. A value that fills a
+bin alone has it for itself. Its effect is a sum of steps, one at each cut (cumulative coding), so
+that a bound on the sign of the steps makes it monotone. A missing number has an effect of its own,
 measured from the average of the known ones, and so have values that stand apart (codes such as
 -9 or 999 for "not asked"). A text column has an effect for each level; rare and unseen levels
 share one.
@@ -23,10 +24,12 @@ _LEAST_SHARE = 1_000
 _LEAST_ROWS = 10
 # At most so many values at one end of a column are taken for codes.
 _MOST_CODES = 3
+# So often is the outermost bin at either end halved, as long as its parts hold enough rows.
+TAIL_CUTS = 3
 # A column with fewer other values is a list of codes altogether: steps fit it well.
 _FEWEST_OTHERS = 4
 # Text levels beyond the most frequent ones are pooled.
-_MOST_LEVELS = 200
+MOST_LEVELS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,69 +72,85 @@ def learn_codings(
     *,
     most_steps: int,
     rare_below: int,
+    most_levels: int = MOST_LEVELS,
+    tail_cuts: int = TAIL_CUTS,
     whole: frozenset[str] = frozenset(),
 ) -> tuple[Coding, ...]:
     """Cut each column from what ``table`` shows (outcomes are not looked at).
 
     Args:
-        most_steps: at most so many steps for a numeric column.
+        most_steps: at most so many steps for a numeric column, and ``tail_cuts`` more at either
+            end.
         rare_below: text levels of fewer rows are pooled.
+        most_levels: so are those beyond the most frequent ones.
         whole: numeric columns in which no value may stand apart.
     """
     return tuple(
-        _number_coding(name, column.values, most_steps, may_stand_apart=name not in whole)
+        _number_coding(
+            name, column.values, (most_steps, tail_cuts), may_stand_apart=name not in whole
+        )
         if isinstance(column := table.columns[name], NumberColumn)
-        else TextCoding(name, _levels(column, rare_below))
+        else TextCoding(name, _levels(column, rare_below, most_levels))
         for name in columns
     )
 
 
 def _number_coding(
-    name: str, values: FloatArray, most_steps: int, *, may_stand_apart: bool
+    name: str, values: FloatArray, cuts: tuple[int, int], *, may_stand_apart: bool
 ) -> NumberCoding:
     distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     least = max(_LEAST_ROWS, len(values) // _LEAST_SHARE)
     apart = _apart(distinct, counts, least) if may_stand_apart else np.zeros(0, dtype=np.int64)
     codes = tuple(float(value) for value in distinct[apart])
     kept, kept_counts = np.delete(distinct, apart), np.delete(counts, apart)
-    return NumberCoding(name, _edges(kept, kept_counts, most_steps, least), codes)
+    return NumberCoding(name, _edges(kept, kept_counts, cuts, least), codes)
 
 
 def _apart(distinct: FloatArray, counts: IntArray, least: int) -> IntArray:
-    """Places of values at either end that are frequent and far from all others.
+    """Places of frequent values at either end in a group far from all others.
 
     Above: farther from the next value than that is from the least. Below: negative whole numbers
-    where everything else is at least zero.
+    where everything else is at least zero. A rare value of the group (96 beside many 98) has too
+    few rows for an effect of its own, and stays in the outermost bin.
     """
     found: list[int] = []
     size = len(distinct)
     for codes in range(1, min(_MOST_CODES, size - _FEWEST_OTHERS) + 1):
         top, rest = distinct[size - codes :], distinct[: size - codes]
-        if (counts[size - codes :] >= least).all() and top[0] - rest[-1] > rest[-1] - rest[0]:
-            found = list(range(size - codes, size))
+        if top[0] - rest[-1] > rest[-1] - rest[0]:
+            found = _frequent(range(size - codes, size), counts, least)
     below = int(np.searchsorted(distinct, 0.0))
     negative = distinct[:below]
     if (
         0 < below <= _MOST_CODES
         and size - below - len(found) >= _FEWEST_OTHERS
-        and (counts[:below] >= least).all()
         and (negative == np.round(negative)).all()
     ):
-        found = [*range(below), *found]
+        found = [*_frequent(range(below), counts, least), *found]
     return np.array(found, dtype=np.int64)
 
 
+def _frequent(places: range, counts: IntArray, least: int) -> list[int]:
+    return [place for place in places if counts[place] >= least]
+
+
 def _edges(
-    distinct: FloatArray, counts: IntArray, most_steps: int, least: int
+    distinct: FloatArray, counts: IntArray, cuts: tuple[int, int], least: int
 ) -> tuple[float, ...]:
-    """Cuts that give bins of about equal size; a value larger than a bin has one for itself."""
+    """Cuts that give bins of about equal size, the outermost ones halved towards the ends.
+
+    A value larger than a bin has one for itself. Bins of too few rows join the next one.
+    """
     if len(distinct) <= 1:
         return ()
+    most_steps, tail_cuts = cuts
     heavy = counts * (most_steps + 1) >= counts.sum()
     light = np.where(heavy, 0, counts)
     room = max(most_steps + 1 - int(heavy.sum()), 1)
     middle = np.cumsum(light) - light / 2
-    bin_of = np.floor(middle * room / max(light.sum(), 1)).astype(np.int64)
+    tail = 0.5 ** np.arange(1, tail_cuts + 1) / room
+    shares = np.sort(np.concatenate([np.arange(1, room) / room, tail, 1.0 - tail]))
+    bin_of = shares.searchsorted(middle / max(light.sum(), 1), side="right")
     cut = heavy[1:] | heavy[:-1] | (bin_of[1:] != bin_of[:-1])
     ends = np.append(np.flatnonzero(cut), len(distinct) - 1)
     held = np.diff(np.append(0, np.cumsum(counts)[ends]))
@@ -147,9 +166,9 @@ def _edges(
     return tuple(edges)
 
 
-def _levels(column: TextColumn, rare_below: int) -> tuple[str, ...]:
+def _levels(column: TextColumn, rare_below: int, most_levels: int) -> tuple[str, ...]:
     counts = np.bincount(column.codes[column.codes != MISSING], minlength=len(column.levels))
-    frequent = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
+    frequent = np.argsort(-counts, kind="stable")[:most_levels]
     kept = sorted(place for place in frequent.tolist() if counts[place] >= max(rare_below, 1))
     return tuple(column.levels[place] for place in kept)
 
@@ -284,9 +303,13 @@ def make_design(table: Table, codings: Sequence[Coding], order: IntArray) -> Des
 
 
 def _code(coding: Coding, counts: FloatArray) -> FloatArray:
-    """Bins by parameters of one column: cumulative for numbers, one each for text."""
+    """Bins by parameters of one column: cumulative for numbers, one each for text.
+
+    A bin that holds every row tells nothing that the intercept doesn't: its effect is zero.
+    """
+    tells = counts < counts.sum()
     if isinstance(coding, TextCoding):
-        return np.eye(coding.bins)
+        return np.diag(tells.astype(np.float64))
     steps = len(coding.edges)
     code = np.zeros((coding.bins, coding.bins - 1))
     code[: steps + 1, :steps] = np.tri(steps + 1, steps, -1)
@@ -296,4 +319,4 @@ def _code(coding: Coding, counts: FloatArray) -> FloatArray:
             axis=0
         ) / known.sum()
     code[steps + 1 :, steps:] = np.eye(coding.bins - steps - 1)
-    return code
+    return np.where(tells[:, None], code, 0.0)

@@ -8,7 +8,8 @@ The logarithm of a sum's characteristic function is a sum over its exposures of 
 step count and the chance. That function is tabulated on a grid of chances, even in Phi^-1(PD), for
 every value of the factor and every frequency, and interpolated by cubics; one matrix product adds
 it up for many lenders. A lender whom the table doesn't fit (few exposures, one that outweighs the
-others, a chance near 0 or 1) is computed alone, on 10p.
+others, a chance near 0 or 1) is computed as :mod:`risk.core.expectation_few` says, or alone, on
+10p, where exposures are too many for that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from risk.core.expectation import (
     loss_distribution,
     node_spacing,
 )
+from risk.core.expectation_few import AT_ONCE, MOST, Likely, few_distributions
 from risk.core.expectation_given import highest_losses
 from risk.core.table import BoolArray, FloatArray, IntArray
 
@@ -40,12 +42,12 @@ _REST = 1e-6
 _FURTHEST = 5.0  # beyond that the factor has a chance of 6e-7
 _NARROWEST, _WIDEST = 0.1, 0.55
 _LOOSER = 1.5  # the factor's spacing than for one lender: right to 1e-4 of a tail
-_FEW = 24  # exposures of which each can be told apart
 _APART = 0.14  # of the chances tabulated, in Phi^-1
 _LEAST_CHANCE, _MOST_CHANCE = 1e-5, 0.9
 _MOST_STEPS = 48  # of one exposure, in the table
 _EXPOSURES_AT_ONCE = 500_000
 _LENDERS_AT_ONCE = 256
+_ROUNDING = 1e-9  # by which a chance may fall short of a quantile's share
 _LARGEST = 20  # lenders who are asked how fine the factor must be
 
 FloatTable = npt.NDArray[np.float32]
@@ -108,10 +110,19 @@ def expect_many(
         block = _Block(chances, losses, starts[first : last + 1], table)
         for rows in block.batches():
             _fill(found, first + rows, block.grid[rows], block.probabilities(rows), income)
-        for row in np.flatnonzero(block.alone).tolist():
-            own = slice(starts[first + row], starts[first + row + 1])
+        alone = first + np.flatnonzero(block.alone)
+        counts = starts[alone + 1] - starts[alone]
+        for lenders_of_few in _alike(alone[counts <= MOST], counts[counts <= MOST]):
+            own_few = starts[lenders_of_few, np.newaxis] + np.arange(
+                starts[lenders_of_few[0] + 1] - starts[lenders_of_few[0]]
+            )
+            told = few_distributions(chances[own_few], losses[own_few], correlation)
+            for lender, likely in zip(lenders_of_few.tolist(), told, strict=True):
+                _fill_one(found, lender, likely, int(income[lender]))
+        for lender in alone[counts > MOST].tolist():
+            own = slice(starts[lender], starts[lender + 1])
             one = loss_distribution(pd=chances[own], loss=losses[own], correlation=correlation)
-            place = np.array([first + row])
+            place = np.array([lender])
             _fill(found, place, np.array([one.grid]), one.probabilities[np.newaxis], income)
     return found
 
@@ -174,7 +185,7 @@ class _Block:
         largest = np.maximum.reduceat(self.steps, self.starts[:-1])
         strange = np.logical_or.reduceat(~usable & (self.steps > 0), self.starts[:-1])
         self.alone: BoolArray = (
-            strange | (largest > _MOST_STEPS) | ((self.counts < _FEW) & (self.grid > GRID))
+            strange | (largest > _MOST_STEPS) | ((self.counts <= MOST) & (self.grid > GRID))
         )
         self.largest = largest
 
@@ -259,10 +270,33 @@ def _fill(
     found.chance_of_loss[lenders] = np.clip(above, 0, 1)
 
 
+def _fill_one(found: ManyOutcomes, lender: int, likely: Likely, earned: int) -> None:
+    """Enter the figures of one lender of few exposures."""
+    reached = np.cumsum(likely.chances)
+    shares = np.array([1 - LOW, 1 - HIGH, WORST]) - _ROUNDING
+    places = np.searchsorted(reached, shares, side="left").clip(max=len(reached) - 1)
+    high, low, worst = (likely.steps[places] * likely.grid).tolist()
+    # Each loss is off by up to half a longer step, and the few that default by two at most.
+    found.grid[lender] = likely.grid if likely.grid == GRID else 2 * likely.grid
+    found.profit_low[lender] = earned - high
+    found.profit_high[lender] = earned - low
+    found.worst_loss[lender] = worst
+    above = likely.chances[likely.steps * likely.grid > earned].sum()
+    found.chance_of_loss[lender] = min(max(float(above), 0.0), 1.0)
+
+
+def _alike(lenders: IntArray, counts: IntArray) -> Iterator[IntArray]:
+    """Lenders of equally many exposures, some at a time."""
+    for count in np.unique(counts).tolist():
+        same = lenders[counts == count]
+        for start in range(0, len(same), AT_ONCE):
+            yield same[start : start + AT_ONCE]
+
+
 def _quantiles(reached: FloatArray, chances: FloatArray, grid: IntArray, share: float) -> IntArray:
     """Losses in pence, on 10p; inside a longer step by its share of the step's chance."""
     rows = np.arange(len(grid))
-    place = (reached < share - 1e-9).sum(axis=1).clip(max=chances.shape[1] - 1)
+    place = (reached < share - _ROUNDING).sum(axis=1).clip(max=chances.shape[1] - 1)
     inside = 0.5 - (reached[rows, place] - share) / np.maximum(chances[rows, place], 1e-12)
     between = (grid > GRID) & (place > 0)
     steps = place + np.where(between, np.clip(inside, -0.5, 0.5), 0.0)

@@ -18,21 +18,25 @@ step. The sample decides how fast the optimum is reached, never where it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from risk.core.errors import OutcomeRefused, RiskRefusal
+from risk.core.logistic_problem import (
+    LEAST_ROWS,
+    FitRefused,
+    Problem,
+    Value,
+    problem_of,
+    sample_of,
+    unusable,
+)
 from risk.core.table import FloatArray
 
-# Rows worked on at a time: they stay in a core's cache between the two products of a pass.
-_BLOCK = 8_192
-# A sample is this part of the rows, half of each class where there are so many. It needs so many
-# rows, and so many for each column: its Hessian is then near that of all rows.
-_PART, _LEAST_ROWS, _LEAST_ROWS_A_COLUMN = 8, 8_192, 200
+__all__ = ["FitRefused", "RidgeFit", "fit_ridge_logistic"]
+
 # The sample's optimum lies further from that of all rows than this.
 _SAMPLE_TOLERANCE = 3e-3
 _MOST_ROUNDS = 100
@@ -48,12 +52,6 @@ _MOST_HALVINGS = 40
 _TOLD = 1e-9
 # Columns whose mean is so many times their spread are centred, or the Hessian would be singular.
 _FAR = 1e3
-
-
-class FitRefused(RiskRefusal):
-    """Features, weights or a penalty that no optimum can be found for."""
-
-    code = "RISK_FIT_REFUSED"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,87 +72,6 @@ class RidgeFit:
         """Log-odds of rows, shape ``(n,)``, from features of shape ``(n, p)``."""
         odds: FloatArray = np.asarray(features, dtype=np.float64) @ self.coefficients
         return odds + self.intercept
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Value:
-    """The objective and its gradient, shape (1 + p,), at a point."""
-
-    loss: float
-    gradient: FloatArray
-
-    @property
-    def finite(self) -> bool:
-        return math.isfinite(self.loss) and bool(np.isfinite(self.gradient).all())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Problem:
-    """What is minimised. A point is the intercept, then the coefficients: shape (1 + p,).
-
-    ``signs`` are -1 for an outcome of 1 and 1 for one of 0, ``ridge`` is the penalty of each part
-    of a point, and ``shift``, where there is one, is taken from the features.
-    """
-
-    features: FloatArray
-    signs: FloatArray
-    weights: FloatArray | None
-    ridge: FloatArray
-    shift: FloatArray | None
-
-    @property
-    def total_weight(self) -> float:
-        return float(len(self.signs) if self.weights is None else self.weights.sum())
-
-    def value(self, point: FloatArray) -> _Value:
-        """One pass over the rows. Values beyond the floats' range come out as not finite."""
-        loss, gradient = 0.0, np.zeros(len(point))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for rows, block in self._blocks():
-                sign = self.signs[rows]
-                odds = block @ point[1:]
-                odds += point[0]
-                odds *= sign  # of the outcome that was not seen
-                tail = np.exp(-np.abs(odds))
-                whole = 1.0 + tail
-                lost = np.maximum(odds, 0.0)
-                lost += np.log(whole)
-                np.copyto(tail, 1.0, where=odds > 0)
-                miss = tail
-                miss /= whole
-                miss *= sign
-                if self.weights is not None:
-                    miss *= self.weights[rows]
-                    lost *= self.weights[rows]
-                loss += float(lost.sum())
-                gradient[0] += miss.sum()
-                gradient[1:] += miss @ block
-            pull = self.ridge * point
-            return _Value(loss + 0.5 * float(pull @ point), gradient + pull)
-
-    def hessian(self, point: FloatArray) -> FloatArray:
-        """Another pass: the second derivatives, shape (1 + p, 1 + p)."""
-        size = len(point)
-        total = np.zeros((size, size))
-        scaled = np.empty((min(_BLOCK, len(self.signs)), size))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for rows, block in self._blocks():
-                tail = np.exp(-np.abs(block @ point[1:] + point[0]))
-                weight = tail / (1.0 + tail) ** 2
-                if self.weights is not None:
-                    weight *= self.weights[rows]
-                part = scaled[: len(block)]
-                np.sqrt(weight, out=part[:, 0])
-                np.multiply(block, part[:, :1], out=part[:, 1:])
-                total += part.T @ part  # numpy hands a product like this to dsyrk
-        total[np.diag_indices(size)] += self.ridge
-        return total
-
-    def _blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        for start in range(0, len(self.signs), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            block = self.features[rows]
-            yield rows, block if self.shift is None else block - self.shift
 
 
 def fit_ridge_logistic(
@@ -186,7 +103,7 @@ def fit_ridge_logistic(
         FitRefused: for NaN or infinite features, shapes that don't fit, a negative penalty or
             weight, and where there is no finite optimum (separable outcomes without a penalty).
     """
-    problem = _problem(features, outcomes, weights, penalty)
+    problem = problem_of(features, outcomes, weights, penalty)
     if not tolerance > 0:
         raise FitRefused("The tolerance must be above 0.", field="tolerance")
     if intercept_penalised:
@@ -210,12 +127,12 @@ def fit_ridge_logistic(
     return RidgeFit(float(found.point[0]) - moved, coefficients, found.rounds, float(steepest))
 
 
-def _solve(problem: _Problem, point: FloatArray, scale: FloatArray, tolerance: float) -> _Found:
+def _solve(problem: Problem, point: FloatArray, scale: FloatArray, tolerance: float) -> _Found:
     """From the optimum and Hessian of a sample, which is solved the same way, where rows are many.
 
     ``scale`` is the spread of each part of a point.
     """
-    sample = _sample(problem)
+    sample = sample_of(problem)
     inverse = None
     if sample is not None:
         point = _solve(sample, point, scale, _SAMPLE_TOLERANCE).point
@@ -228,7 +145,7 @@ class _Found:
     """Where a search ended: the passes it took, and whether that is the optimum."""
 
     point: FloatArray
-    value: _Value
+    value: Value
     rounds: int
     settled: bool
 
@@ -237,7 +154,7 @@ class _Found:
 class _Search:
     """The way down to the optimum; see :func:`_solve`."""
 
-    problem: _Problem
+    problem: Problem
     scale: FloatArray
     tolerance: float
 
@@ -281,15 +198,15 @@ class _Search:
         """Without a penalty, a loss this low means that the features tell all outcomes."""
         return 0.0 if self.problem.ridge.any() else _TOLD * self.problem.total_weight
 
-    def _first(self, point: FloatArray) -> _Value:
+    def _first(self, point: FloatArray) -> Value:
         value = self.problem.value(point)
         if not value.finite:
-            raise _unusable(self.problem.features)
+            raise unusable(self.problem.features)
         return value
 
     def _along(
-        self, point: FloatArray, value: _Value, step: FloatArray
-    ) -> tuple[FloatArray | None, _Value, int]:
+        self, point: FloatArray, value: Value, step: FloatArray
+    ) -> tuple[FloatArray | None, Value, int]:
         """The first of ever shorter steps that leads lower (Armijo), and the passes it took."""
         slope = float(step @ value.gradient)
         slack = _ROUNDING * abs(value.loss)
@@ -338,73 +255,19 @@ def _updated(inverse: FloatArray, moved: FloatArray, turned: FloatArray) -> Floa
     return inverse - cross - cross.T + more * np.outer(moved, moved)
 
 
-def _problem(
-    features: npt.ArrayLike,
-    outcomes: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    penalty: float,
-) -> _Problem:
-    """What is asked for, checked as far as that needs no pass over the features."""
-    rows = np.asarray(features)
-    if rows.ndim != 2 or rows.dtype.kind not in "biuf":
-        raise FitRefused("Features must be numbers, in rows and columns.", field="features")
-    seen = np.asarray(outcomes)
-    if seen.shape != rows.shape[:1]:
-        raise FitRefused(
-            f"{len(rows)} rows of features need outcomes of that shape, not {seen.shape}.",
-            field="outcomes",
-        )
-    if seen.dtype.kind not in "biuf" or not ((seen == 0) | (seen == 1)).all():
-        raise OutcomeRefused("Outcomes must be 0 or 1.")
-    weighed = None if weights is None else np.asarray(weights, dtype=np.float64)
-    if weighed is not None and (
-        weighed.shape != seen.shape or not np.isfinite(weighed).all() or (weighed < 0).any()
-    ):
-        raise FitRefused("Weights must be finite, 0 or more, one a row.", field="weights")
-    counted = seen if weighed is None else seen[weighed > 0]
-    if not (counted == 0).any() or not (counted == 1).any():
-        raise OutcomeRefused("All outcomes are the same: there is nothing to learn from them.")
-    if not (math.isfinite(penalty) and penalty >= 0):
-        raise FitRefused("The penalty must be a finite number, 0 or more.", field="penalty")
-    ridge = np.full(rows.shape[1] + 1, float(penalty))
-    ridge[0] = 0.0
-    return _Problem(np.asarray(rows, dtype=np.float64), 1.0 - 2.0 * seen, weighed, ridge, None)
-
-
-def _sample(problem: _Problem) -> _Problem | None:
-    """Evenly spaced rows of each class, weighing as much as all; none where rows are few."""
-    rows, columns = problem.features.shape
-    if rows < _PART * max(_LEAST_ROWS, _LEAST_ROWS_A_COLUMN * columns):
-        return None
-    weights = np.ones(rows) if problem.weights is None else problem.weights
-    places, weighing = [], []
-    for sign in (1.0, -1.0):
-        every = np.flatnonzero((problem.signs == sign) & (weights > 0))
-        taken = every[:: max(1, 2 * _PART * len(every) // rows)]
-        places.append(taken)
-        weighing.append(weights[taken] * (weights[every].sum() / weights[taken].sum()))
-    chosen = np.concatenate(places)
-    return replace(
-        problem,
-        features=problem.features[chosen],
-        signs=problem.signs[chosen],
-        weights=np.concatenate(weighing),
-    )
-
-
 def _mean_and_spread(features: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Of each column, or of evenly spaced rows where they are many."""
-    seen = features[:: max(1, len(features) // _LEAST_ROWS)]
+    seen = features[:: max(1, len(features) // LEAST_ROWS)]
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = seen.mean(axis=0), seen.std(axis=0)
     if not np.isfinite(spread).all():
-        raise _unusable(features)
+        raise unusable(features)
     # Of a constant column rounding may leave a spread.
     return mean, np.where(spread > _ROUNDING * np.abs(mean), spread, 0.0)
 
 
 def _first_point(
-    problem: _Problem, start: RidgeFit | None, *, intercept_penalised: bool
+    problem: Problem, start: RidgeFit | None, *, intercept_penalised: bool
 ) -> FloatArray:
     """The start, or the average log-odds where there is none."""
     point = np.zeros(len(problem.ridge))
@@ -420,10 +283,3 @@ def _first_point(
     moved = 0.0 if problem.shift is None else problem.shift @ start.coefficients
     point[0], point[1:] = start.intercept + moved, start.coefficients
     return point
-
-
-def _unusable(features: FloatArray) -> FitRefused:
-    """The refusal that names the first column that isn't finite, where there is one."""
-    wrong = np.flatnonzero(~np.isfinite(features).all(axis=0))
-    which = f" Column {wrong[0]} (from 0) has others." if len(wrong) else ""
-    return FitRefused(f"Features must be finite numbers under 1e100.{which}", field="features")

@@ -165,7 +165,8 @@ def _column(
 ) -> tuple[Column, tuple[str, ...]]:
     """A column, of the rows that are kept.
 
-    ``kind`` is what it held in training, where the specification doesn't say.
+    ``kind`` is what it held in training, where the specification doesn't say; without it, the
+    column is there to learn from.
     """
     column = spec.column(name)
     stated = column.kind
@@ -188,6 +189,7 @@ def _column(
             replace(column, kind=stated),
             spec.reading.decimal,
             stray_share=stray_share,
+            to_learn=kind is None,
         )
         if column.name == spec.term_column and spec.term_months:
             _check_terms(cells, spec)

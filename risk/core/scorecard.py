@@ -42,13 +42,14 @@ class ScorecardSettings:
     """How a scorecard is fitted and how its points are shown.
 
     ``inputs`` are the columns asked for, none for all that the specification allows. Numeric
-    columns get at most ``most_steps`` steps; text levels under ``rare_share`` of the rows or
-    ``rare_rows`` rows are pooled. The penalty on steps (``ridge``, ``lasso``) and on text levels
-    (``text_ridge``) is scaled by the one of ``strengths`` that does best over ``folds`` folds.
-    ``calibration`` says how probabilities are made of out-of-fold log-odds. ``base_points`` mean
-    odds of ``base_odds`` good to one bad, and ``double_points`` more double the odds.
-    ``asset_correlation`` is the one-factor correlation of the loans' outcomes, from 0 to under 1;
-    it has no part in the fit.
+    columns get ``most_steps`` steps, fewer where rows or values are few, up to 2.5 times as many
+    where there are many outcomes of the rarer class for each numeric column, and three more at
+    either end. Text levels under ``rare_share`` of the rows or ``rare_rows`` rows are pooled. The
+    penalty on steps (``ridge``, ``lasso``) and on text levels (``text_ridge``) is scaled by the
+    one of ``strengths`` that does best over ``folds`` folds. ``calibration`` says how
+    probabilities are made of out-of-fold log-odds. ``base_points`` mean odds of ``base_odds`` good
+    to one bad, and ``double_points`` more double the odds. ``asset_correlation`` is the one-factor
+    correlation of the loans' outcomes, from 0 to under 1; it has no part in the fit.
     """
 
     inputs: tuple[str, ...] | None = None

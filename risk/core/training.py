@@ -10,11 +10,18 @@ log-odds recalibrate the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from risk.core.encoding import Block, Design, learn_codings, make_design
+from risk.core.encoding import (
+    MOST_LEVELS,
+    TAIL_CUTS,
+    Block,
+    Design,
+    learn_codings,
+    make_design,
+)
 from risk.core.errors import OutcomeRefused, ScorecardRefused
 from risk.core.fitting import fit_line
 from risk.core.scorecard import Calibration, Effect, Method, Scorecard, ScorecardSettings
@@ -23,10 +30,19 @@ from risk.core.scorecard_search import Search
 from risk.core.scorecard_shapes import Shapes, direction_of
 from risk.core.spec import DataSpec
 from risk.core.split import stratified_folds
-from risk.core.table import BoolArray, FloatArray, IntArray, Table
+from risk.core.table import BoolArray, FloatArray, IntArray, NumberColumn, Table
 
 Progress = Callable[[int, int], None]
 
+# The settings' number of steps is for so many outcomes of the rarer class a numeric column. It
+# grows with the cube root of that, as the best width of a histogram's bins shrinks, up to a bound.
+_OUTCOMES_A_COLUMN = 30
+_MOST_GROWTH = 2.5
+# So many steps in all, and so many levels: a Newton step takes the cube of them. A wide table's
+# columns are cut more coarsely.
+_MOST_PARAMETERS = 700
+_FEWEST_LEVELS = 5
+_LEAST_WITH_TAILS = 8
 # Coefficients are kept to so many decimals of log-odds.
 _DECIMALS = 7
 
@@ -64,11 +80,14 @@ def fit_scorecard(
     columns = sorted(set(spec.input_columns(table.columns, settings.inputs)))
     fold = _folds(table.is_bad, settings, seed)
     order = np.argsort(fold, kind="stable")
+    most_steps, tail_cuts = _cuts(table, columns, settings)
     codings = learn_codings(
         table,
         columns,
-        most_steps=settings.most_steps,
+        most_steps=most_steps,
+        tail_cuts=tail_cuts,
         rare_below=max(settings.rare_rows, int(settings.rare_share * len(table))),
+        most_levels=_most_levels(table, columns),
         whole=frozenset(name for name in columns if spec.column(name).direction is not None),
     )
     design = make_design(table, codings, order)
@@ -90,8 +109,32 @@ def fit_scorecard(
         calibration_slope=round(slope, _DECIMALS),
         training_rows=len(table),
         training_bad=int(is_bad.sum()),
-        knots=_knots(intercept + slope * chosen.odds, is_bad, settings),
+        knots=calibration_knots(intercept + slope * chosen.odds, is_bad, settings),
     )
+
+
+def _cuts(table: Table, columns: Sequence[str], settings: ScorecardSettings) -> tuple[int, int]:
+    """How many steps a numeric column may have, by the outcomes that there are to place them.
+
+    And how many more at either end: none in a wide table.
+    """
+    if table.is_bad is None:
+        return settings.most_steps, TAIL_CUTS
+    bad = int(table.is_bad.sum())
+    numeric = sum(isinstance(table.columns[name], NumberColumn) for name in columns)
+    outcomes = min(bad, len(table) - bad) / max(numeric, 1)
+    growth = float(np.cbrt(outcomes / _OUTCOMES_A_COLUMN))
+    steps = round(settings.most_steps * min(max(growth, 1.0), _MOST_GROWTH))
+    room = _MOST_PARAMETERS // max(numeric, 1)
+    if room - 2 * TAIL_CUTS >= min(steps, _LEAST_WITH_TAILS):
+        return min(steps, room - 2 * TAIL_CUTS), TAIL_CUTS
+    return min(steps, max(room, 2)), 0
+
+
+def _most_levels(table: Table, columns: Sequence[str]) -> int:
+    """How many levels a text column may have."""
+    texts = sum(not isinstance(table.columns[name], NumberColumn) for name in columns)
+    return min(MOST_LEVELS, max(_MOST_PARAMETERS // max(texts, 1), _FEWEST_LEVELS))
 
 
 def _silent(done: int, total: int) -> None:
@@ -128,9 +171,10 @@ def _line(odds: FloatArray, is_bad: BoolArray) -> tuple[float, float]:
     return float(np.log(share / (1 - share))), 0.0
 
 
-def _knots(
+def calibration_knots(
     odds: FloatArray, is_bad: BoolArray, settings: ScorecardSettings
 ) -> tuple[tuple[float, float], ...]:
+    """The knots of isotonic calibration of out-of-fold log-odds; none with Platt's."""
     if settings.calibration is Calibration.PLATT:
         return ()
     return tuple(

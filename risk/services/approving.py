@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from risk.core.errors import MoveRefused
 from risk.core.states import (
@@ -16,6 +16,7 @@ from risk.core.states import (
     require_move,
 )
 from risk.models import ModelMove, ModelVersion, RateTable
+from risk.services.numbering import hold_moves
 from risk.services.people import checked_handle, require_second_person
 
 USES = (ModelState.CHAMPION, ModelState.CHALLENGER)
@@ -111,6 +112,7 @@ def approve_rate_table(*, rate_table: RateTable, approver: str, on: date) -> Rat
         HandleRefused: when the approver's handle is empty.
     """
     with transaction.atomic():
+        hold_moves()
         champions = ModelVersion.objects.select_for_update().filter(state=ModelState.CHAMPION.value)
         champion_ids = list(champions.values_list("pk", flat=True))
         table = RateTable.objects.select_for_update().get(pk=rate_table.pk)
@@ -129,6 +131,7 @@ def approve_rate_table(*, rate_table: RateTable, approver: str, on: date) -> Rat
 
 def _locked(model_version: ModelVersion) -> tuple[ModelVersion, ModelVersion | None]:
     """The version and the champion, which may be the same, locked in the order of their keys."""
+    hold_moves()
     rows = (
         ModelVersion.objects.select_for_update(of=("self",))
         .select_related("data_set")
@@ -158,6 +161,12 @@ def _move(version: ModelVersion, new: ModelState, by: str, on: date) -> None:
     """Move a locked version, and write down who did it."""
     old = ModelState(version.state)
     require_move(MODEL_MOVES, old, new)
+    moves = ModelMove.objects.filter(model_version=version)
+    last = moves.aggregate(Max("on"))["on__max"] or version.validated_on or version.trained_on
+    if on < last:
+        raise MoveRefused(
+            f"It became {old.value} on {last}: what comes next can't be earlier.", field="on"
+        )
     version.state = new.value
     version.save(update_fields=["state", "approver", "approved_on"])
     ModelMove.objects.create(model_version=version, old=old.value, new=new.value, by=by, on=on)

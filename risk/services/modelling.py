@@ -15,6 +15,7 @@ from risk.services.training import TrainingPlan, check_plan, train_on
 from risk.services.validating import validate_on
 
 StepProgress = Callable[[str, int, int], None]
+Report = Callable[[ModelVersion], None]
 
 LOAD, READ, FIT, VALIDATE = "Load", "Read back", "Fit", "Validate"
 
@@ -29,7 +30,11 @@ class SourceFile:
 
 
 def make_model(
-    *, source: SourceFile, plan: TrainingPlan, progress: StepProgress | None = None
+    *,
+    source: SourceFile,
+    plan: TrainingPlan,
+    progress: StepProgress | None = None,
+    report: Report | None = None,
 ) -> ModelVersion:
     """Load a file, train on 70 % of it, judge on the other 30 %, and keep the validation report.
 
@@ -38,6 +43,7 @@ def make_model(
 
     Args:
         progress: told (step, done, in all).
+        report: handed the version, before anything is kept: what it raises leaves nothing behind.
 
     Raises:
         RiskRefusal: any of :func:`load_data_set`, :func:`train_model` and :func:`validate_model`.
@@ -65,6 +71,8 @@ def make_model(
                 table=table, model_version=version, validator=plan.author, on=plan.on
             )
         told(VALIDATE, 1, 1)
+        if report:
+            report(version)
     return version
 
 

@@ -11,9 +11,10 @@ def checked_handle(handle: str, field: str) -> str:
     """The handle, if it names someone.
 
     Raises:
-        HandleRefused: when it is empty, too long, not printable, or has spaces around it.
+        HandleRefused: when it is empty, too long, has spaces around it, or holds anything but
+            printable ASCII: letters of other scripts can look like those of somebody else.
     """
-    useful = handle and handle == handle.strip() and handle.isprintable()
+    useful = handle and handle == handle.strip() and handle.isascii() and handle.isprintable()
     if not useful or len(handle) > LONGEST_HANDLE:
         raise HandleRefused(f"'{handle}' is not the handle of a person.", field=field)
     return handle

@@ -36,6 +36,7 @@ from risk.selectors.watching import (
     populations,
     run_before,
 )
+from risk.services.numbering import hold_alarms
 from risk.services.people import checked_handle
 
 Progress = Callable[[str, int, int], None]
@@ -140,7 +141,7 @@ def watch(*, book: WatchedBook, progress: Progress | None = None) -> Watched:
 def raise_alarms(*, drafts: Sequence[AlarmDraft], on: date) -> list[AlarmView]:
     """Raise alarms; one of a kind and subject that is open already isn't raised again.
 
-    Three statements, whatever the number of drafts; none for no drafts.
+    Four statements, whatever the number of drafts; none for no drafts.
 
     Returns:
         Those that were raised.
@@ -160,6 +161,7 @@ def raise_alarms(*, drafts: Sequence[AlarmDraft], on: date) -> list[AlarmView]:
             )
             for (kind, key), draft in wanted.items()
         ]
+        hold_alarms()  # so that what is newer is this call's own
         newest = Alarm.objects.order_by("-id").values_list("id", flat=True).first() or 0
         # The database keeps one open alarm a subject: those that are there already are left alone.
         Alarm.objects.bulk_create(rows, ignore_conflicts=True)
@@ -184,9 +186,10 @@ def close_alarm(*, alarm_id: int, officer: str, word: str, on: date) -> AlarmVie
     """
     checked_handle(officer, "officer")
     said = word.strip()
-    if not 0 < len(said) <= LONGEST_WORD:
+    if not 0 < len(said) <= LONGEST_WORD or not "".join(said.split()).isprintable():
         raise AlarmRefused(
-            f"An alarm is closed with a word: 1 to {LONGEST_WORD:,} characters that say why.",
+            f"An alarm is closed with a word: 1 to {LONGEST_WORD:,} printable characters that say"
+            " why.",
             field="word",
         )
     with transaction.atomic():

@@ -192,6 +192,30 @@ class TestTrainModel:
         _refused(told, "INPUT_REFUSED: ", "loans.csv")
         _nothing_left(files)
 
+    def test_a_report_that_fails_only_when_it_is_written(
+        self, files: Files, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        files.report.parent.mkdir()
+        files.report.symlink_to(files.report.parent / "nowhere" / "report.html")
+        _refused(files.train(capsys), "INPUT_REFUSED: ", "report.html")
+        _nothing_left(files)
+
+    def test_a_day_that_is_none(self, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+        told = files.train(capsys, "--on", "yesterday")
+        assert told.status == 2
+        assert "'yesterday' is not a date such as 2018-04-30" in told.error
+        _nothing_left(files)
+
+    def test_what_has_no_effect_is_said_once(
+        self, files: Files, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lines = files.data.read_text(encoding="utf-8").splitlines()
+        with_more = [f"{lines[0]},country,fax", *(f"{line},7," for line in lines[1:])]
+        files.data.write_text("\n".join(with_more), encoding="utf-8")
+        figures = _figures(files.train(capsys))
+        for name in ("country", "fax"):
+            assert sum(note.startswith(f"{name}: ") for note in figures["notes"]) == 1
+
 
 @pytest.fixture
 def trained(files: Files, capsys: pytest.CaptureFixture[str]) -> Files:

@@ -162,6 +162,84 @@ def test_a_state_can_not_be_skipped() -> None:
         )
 
 
+FIRST: list[tuple[type[ModelVersion | RateTable | Alarm], dict[str, object], str]] = [
+    (
+        ModelVersion,
+        {"state": "approved", "number": 90, "approver": "officer-2", "approved_on": ON},
+        "begins as draft",
+    ),
+    (ModelVersion, {"number": 91, "report": {}}, "report is written later"),
+    (
+        RateTable,
+        {"state": "retired", "number": 92, "approver": "officer-2", "approved_on": ON},
+        "begins as draft",
+    ),
+    (RateTable, {"number": 93, "approver": "officer-2"}, "approver is written later"),
+]
+
+
+@pytest.mark.usefixtures("draft_table")
+@pytest.mark.parametrize(("model", "values", "words"), FIRST)
+def test_nothing_is_born_approved(
+    model: type[ModelVersion | RateTable], values: dict[str, object], words: str
+) -> None:
+    [row] = model.objects.values()
+    born = {**row, "state": "draft", "content_hash": "0" * 64}
+    for name in ("id", "validator", "validated_on", "report", "report_digest"):
+        born.pop(name, None)
+    with pytest.raises(DatabaseError, match=words), transaction.atomic():
+        model.objects.create(**{**born, **values})
+
+
+@pytest.mark.django_db
+def test_no_alarm_is_born_closed() -> None:
+    with pytest.raises(DatabaseError, match="begins as open"), transaction.atomic():
+        Alarm.objects.create(**ALARM, **CLOSING)
+
+
+@pytest.mark.usefixtures("validated")
+@pytest.mark.parametrize(
+    "approver",
+    [
+        " officer-1",
+        "officer-1 ",
+        "officer-1\u00a0",
+        "officer-1\u200b",
+        "\uff4fofficer-1",
+        "\u043efficer-1",
+        "",
+        "officer-2\n",
+    ],
+)
+def test_what_only_looks_like_another_handle_is_none(approver: str) -> None:
+    """Spaces, a full-width o, a Cyrillic one: none of them makes a second person."""
+    with pytest.raises(DatabaseError, match="not the handle"), transaction.atomic():
+        ModelVersion.objects.update(
+            state=ModelState.APPROVED.value, approver=approver, approved_on=ON
+        )
+
+
+@pytest.mark.usefixtures("draft_table")
+def test_an_approver_is_written_with_the_approval_only() -> None:
+    with pytest.raises(DatabaseError, match="isn't moved"), transaction.atomic():
+        RateTable.objects.update(approver="officer-2", approved_on=ON)
+
+
+def test_a_validation_names_no_approver(data_set: DataSet) -> None:
+    draft = train_model(
+        data_set=data_set, name="invented", seed=9, author="officer-1", on=ON, settings=QUICK
+    )
+    with pytest.raises(DatabaseError, match="no approver yet"), transaction.atomic():
+        ModelVersion.objects.filter(pk=draft.pk).update(
+            state=ModelState.VALIDATED.value,
+            validator="officer-1",
+            validated_on=ON,
+            report={},
+            report_digest="0" * 64,
+            approver="officer-2",
+        )
+
+
 @pytest.mark.django_db
 class TestAlarms:
     """One open alarm for a subject, closed once and with a word."""
@@ -183,7 +261,6 @@ class TestAlarms:
             ({"closed_by": None}, "closed_by_someone"),
             ({"closed_on": None}, "closed_by_someone"),
             ({"closed_on": date(2016, 3, 31)}, "closed_afterwards"),
-            ({"state": "open"}, "closed_by_someone"),
         ],
     )
     def test_it_is_closed_by_someone_with_a_word(
@@ -192,6 +269,11 @@ class TestAlarms:
         Alarm.objects.create(**ALARM)
         with pytest.raises(IntegrityError, match=rule), transaction.atomic():
             Alarm.objects.update(**{**CLOSING, **change})
+
+    def test_nobody_has_closed_what_is_open(self) -> None:
+        Alarm.objects.create(**ALARM)
+        with pytest.raises(DatabaseError, match="isn't moved"), transaction.atomic():
+            Alarm.objects.update(**{**CLOSING, "state": "open"})
 
     def test_it_is_not_opened_again(self) -> None:
         Alarm.objects.create(**ALARM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -62,8 +63,16 @@ def add_person_and_date(parser: CommandParser, person: str) -> None:
     """Add ``--by`` and ``--on``."""
     parser.add_argument("--by", required=True, metavar="HANDLE", help=person)
     parser.add_argument(
-        "--on", type=date.fromisoformat, metavar="DATE", help="business date; today's without"
+        "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
     )
+
+
+def parsed_date(text: str) -> date:
+    """The date of an argument; raises ArgumentTypeError for what is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def business_date(options: dict[str, Any]) -> date:

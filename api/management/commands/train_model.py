@@ -6,16 +6,22 @@ import json
 import time
 from argparse import ArgumentTypeError
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from rich.progress import Progress, TaskID
 
-from api.management.commands._risk import business_date, ensure_tables, progress_bar, refusals
+from api.management.commands._risk import (
+    business_date,
+    ensure_tables,
+    parsed_date,
+    progress_bar,
+    refusals,
+)
 from api.risk_report import render_model_report
 from risk.core.scorecard import Calibration, Method, ScorecardSettings
+from risk.models import ModelVersion
 from risk.selectors.model_versions import TrainingReport, training_report
 from risk.selectors.reports import validation_report
 from risk.services.modelling import SourceFile, make_model
@@ -67,7 +73,7 @@ class Command(BaseCommand):
             "--report", type=Path, metavar="PATH", help=f"the report (HTML); {REPORTS}/ without"
         )
         parser.add_argument(
-            "--on", type=date.fromisoformat, metavar="DATE", help="business date; today's without"
+            "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -78,17 +84,21 @@ class Command(BaseCommand):
             ensure_tables()
             with progress_bar() as progress:
                 bar = _Bars(progress)
-                version = make_model(source=source, plan=_plan(options), progress=bar.told)
-                trained = training_report(model_version=version)
-                file = options["report"] or REPORTS / _file_name(trained)
-                bar.told("Write the report", 0, 1)
-                _write(file, render_model_report(validation_report(model_version=version)))
+                version = make_model(
+                    source=source,
+                    plan=_plan(options),
+                    progress=bar.told,
+                    report=lambda version: _report(version, options["report"], bar),
+                )
+        trained = training_report(model_version=version)
+        file = _place(version, options["report"])
         self.stdout.write(f"{version}: {trained.model.state.value}.")
-        for note in (*version.data_set.notes, *version.notes):
+        notes = list(dict.fromkeys((*version.data_set.notes, *version.notes)))
+        for note in notes:
             self.stdout.write(f"Note: {note}")
         self.stdout.write(f"Report: {file}")
         seconds = round(time.perf_counter() - began, 3)
-        self.stdout.write(_line(trained, version.data_set.notes, file, seconds))
+        self.stdout.write(_line(trained, notes, file, seconds))
 
 
 class _Bars:
@@ -158,17 +168,22 @@ def _require_place(file: Path) -> None:
             return
 
 
-def _write(file: Path, html: str) -> None:
+def _report(version: ModelVersion, asked: Path | None, bar: _Bars) -> None:
+    bar.told("Write the report", 0, 1)
+    file = _place(version, asked)
     file.parent.mkdir(parents=True, exist_ok=True)
+    html = render_model_report(validation_report(model_version=version))
     file.write_text(html, encoding="utf-8")
+    bar.told("Write the report", 1, 1)
 
 
-def _file_name(trained: TrainingReport) -> str:
-    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in trained.model.name)
-    return f"{plain}-{trained.model.number}.html"
+def _place(version: ModelVersion, asked: Path | None) -> Path:
+    """Where the report goes: as asked, or after the version, no sign in it a folder's."""
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in version.name)
+    return asked or REPORTS / f"{plain}-{version.number}.html"
 
 
-def _line(trained: TrainingReport, data_notes: list[str], file: Path, seconds: float) -> str:
+def _line(trained: TrainingReport, notes: list[str], file: Path, seconds: float) -> str:
     figures = trained.figures
     return json.dumps(
         {
@@ -191,7 +206,7 @@ def _line(trained: TrainingReport, data_notes: list[str], file: Path, seconds: f
             "report": str(file),
             "state": trained.model.state.value,
             "inputs": list(trained.inputs),
-            "notes": [*data_notes, *trained.model.notes],
+            "notes": notes,
         },
         ensure_ascii=False,
         allow_nan=False,

@@ -192,6 +192,8 @@ GOOD: dict[str, Any] = {
         {"held": [[1, -1, 1]]},
         {"held": [[1, 0, -1]]},
         {"held": [[1.0, 0.0, 1.0]]},
+        {"held": [[1, 0, 1], [1, 0]]},
+        {"limits": [[2], [2, 2]]},
     ],
 )
 def test_arrays_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:

@@ -156,6 +156,7 @@ def test_demands_that_cannot_be_met_are_refused(
         {"limits": [-1, 1]},
         {"demands": [-1]},
         {"demands": [[1]]},
+        {"limits": [[1], [1, 1]]},
         {"demands": [2**62, 2**62]},
         {"rates": [1, 2**40]},
         {"exceptions": [(0, 0)]},
@@ -163,6 +164,7 @@ def test_demands_that_cannot_be_met_are_refused(
         {"exceptions": [(0, 1, 0)]},
         {"exceptions": [(0, 0, -1)]},
         {"exceptions": [(0.0, 0.0, 0.0)]},
+        {"exceptions": [(0, 0, 0), (1, 0)]},
     ],
 )
 def test_bad_input_is_refused(changed: dict[str, npt.ArrayLike]) -> None:
@@ -207,6 +209,22 @@ def _check(market: dict[str, IntArray], found: Allocation) -> IntArray:
     keys = found.entry * market["demands"].shape[0] + found.listing
     assert (np.diff(keys) > 0).all()
     return given
+
+
+def test_what_is_moved_does_not_take_longer_for_larger_loans() -> None:
+    # The cheapest lender may not lend to the only borrower: all of it moves to the next.
+    whole = 1_000_000_000
+    assert _allocate([1, 2], [whole, whole], [whole, whole], [whole], [(0, 0, 0)]) == [
+        (1, 0, whole)
+    ]
+    # The first has a third of the first loan at most and all of the second; the next has the rest.
+    third = 200_000_000
+    assert _allocate(
+        [1, 2, 3], [3 * third] * 3, [3 * third] * 3, [3 * third, third], [(0, 0, third), (1, 1, 7)]
+    ) == [(0, 0, third), (0, 1, third), (1, 0, 2 * third)]
+    # One unit less than is needed.
+    with pytest.raises(DemandsUnmet):
+        _allocate([1, 2], [whole, whole], [whole, whole], [whole], [(0, 0, 0), (1, 0, whole - 1)])
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

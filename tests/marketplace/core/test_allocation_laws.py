@@ -129,6 +129,27 @@ def test_several_entries_a_lender_cost_the_least(market: Market) -> None:
     _agrees(market)
 
 
+@settings(deadline=None, max_examples=80)
+@given(markets(alone=False), st.sampled_from([7, 100_000]))
+def test_a_market_of_larger_amounts_is_the_same_market(market: Market, times: int) -> None:
+    expected = _optimum(market)
+    try:
+        found = allocate_entries(
+            lenders=market.lenders,
+            rates=market.rates,
+            budgets=np.array(market.budgets) * times,
+            limits=np.array(market.limits) * times,
+            demands=np.array(market.demands) * times,
+            held=[(lender, listing, units * times) for lender, listing, units in market.held],
+        )
+    except DemandsUnmet:
+        assert expected is None
+        return
+    given = np.bincount(found.entry, found.units, len(market.rates)).astype(np.int64)
+    assert expected is not None
+    assert given.tolist() == [units * times for units in expected]
+
+
 @settings(deadline=None, max_examples=100)
 @given(markets(alone=True))
 def test_exceptions_are_lower_limits(market: Market) -> None:

@@ -56,6 +56,28 @@ def test_rows_in_any_order_and_equal_offers_in_the_files_own() -> None:
         assert found.sizes_differing == found.rates_differing == 0
 
 
+def test_one_wrong_size_among_equal_dates_is_one_difference() -> None:
+    # Sizes 10, 20, 30; the first row says 25, which by itself would put it behind the second.
+    (found,) = check(
+        "a,A*,36,n,19/08/2011 18:38:30,A*,0.050,10,10,25,0.05",
+        "b,A*,36,n,19/08/2011 18:38:30,A*,0.050,10,10,20,0.05",
+        "c,A*,36,n,19/08/2011 18:38:30,A*,0.050,10,10,30,0.05",
+    )
+    assert found.sizes_differing == 1
+    assert found.largest_size.row == 2
+    assert found.largest_size.loan_size_difference == 1_500
+
+
+def test_an_empty_size_among_equal_dates_is_no_difference() -> None:
+    (found,) = check(
+        "a,A*,36,n,19/08/2011 18:38:30,A*,0.050,10,10,10,0.05",
+        "b,A*,36,n,19/08/2011 18:38:30,A*,0.050,30,30,,0.05",
+        "c,A*,36,n,19/08/2011 18:38:30,A*,0.050,40,40,80,0.05",
+        "d,A*,36,n,19/08/2011 18:38:31,A*,0.050,20,20,100,0.05",
+    )
+    assert found.sizes_differing == found.rates_differing == 0
+
+
 def test_markets_are_checked_apart_and_silence_is_no_difference() -> None:
     checks = check(
         "a,B,60,n,19/08/2011 18:38:30,B,0.050,10,10,,",

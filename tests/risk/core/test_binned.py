@@ -11,7 +11,13 @@ import pytest
 from risk.core.binned import fit_binned
 from risk.core.encoding import NumberCoding, TextCoding
 from risk.core.errors import ColumnRefused, OutcomeRefused, ScorecardRefused
-from risk.core.scorecard import Scorecard, ScorecardSettings, predict_bad, scorecard_from_json
+from risk.core.scorecard import (
+    Calibration,
+    Scorecard,
+    ScorecardSettings,
+    predict_bad,
+    scorecard_from_json,
+)
 from risk.core.spec import DataSpec, Direction, spec_from_toml
 from risk.core.table import (
     Column,
@@ -187,3 +193,15 @@ def test_what_cant_be_fitted_is_refused(training: Table, meaning: DataSpec) -> N
     ):
         with pytest.raises(ScorecardRefused):
             fit_binned(training, meaning, wrong, seed=1)
+
+
+def test_its_calibration_can_be_isotonic(meaning: DataSpec) -> None:
+    table, _ = invented(2_000, 5)
+    straight = fit_binned(table, meaning, SETTINGS, 1)
+    bent = fit_binned(table, meaning, replace(SETTINGS, calibration=Calibration.ISOTONIC), 1)
+    assert straight.knots == ()
+    assert len(bent.knots) > 1
+    assert bent.effects == straight.effects
+    # A rising map: nobody is overtaken.
+    order = np.argsort(predict_bad(straight, table), kind="stable")
+    assert (np.diff(predict_bad(bent, table)[order]) >= -1e-12).all()

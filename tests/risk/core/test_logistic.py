@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from scipy.special import expit
 
-from risk.core import logistic
+from risk.core import logistic, logistic_problem
 from risk.core.errors import OutcomeRefused
 from risk.core.logistic import FitRefused, fit_ridge_logistic
 from risk.core.table import FloatArray
@@ -117,9 +117,9 @@ def test_a_penalised_intercept() -> None:
 @pytest.fixture
 def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples are taken of hundreds of rows, as they are of hundreds of thousands."""
-    monkeypatch.setattr(logistic, "_LEAST_ROWS", 64)
-    monkeypatch.setattr(logistic, "_LEAST_ROWS_A_COLUMN", 4)
-    monkeypatch.setattr(logistic, "_BLOCK", 500)
+    monkeypatch.setattr(logistic_problem, "LEAST_ROWS", 64)
+    monkeypatch.setattr(logistic_problem, "_LEAST_ROWS_A_COLUMN", 4)
+    monkeypatch.setattr(logistic_problem, "_BLOCK", 500)
 
 
 @pytest.mark.usefixtures("sampled")

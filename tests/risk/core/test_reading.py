@@ -367,6 +367,20 @@ def test_the_terms_of_a_column_of_numbers_are_its_texts() -> None:
     assert _texts(table, "t") == ["36", "60"]
 
 
+def test_applications_to_be_scored_are_not_judged_as_something_to_learn_from() -> None:
+    """One value in every row, none, rising numbers and free text are all well for scoring."""
+    header = b"same,none,number,text\n"
+    rows = b"".join(b"7,,%d,word%d\n" % (n, n) for n in range(1, 201))
+    kinds = {"same": Kind.NUMBER, "none": Kind.TEXT, "number": Kind.NUMBER, "text": Kind.TEXT}
+    table = read_applications(header + rows, "f.csv", _spec(), kinds)
+    assert table.notes == ()
+    past = b"y,same,none,number,text\n" + b"".join(
+        b"%d,7,,%d,word%d\n" % (n % 2, n, n) for n in range(1, 201)
+    )
+    told = read_table(past, "f.csv", _spec()).notes
+    assert [note.split(":")[0] for note in told] == ["same", "none", "number", "text"]
+
+
 def test_applications_are_read_without_an_outcome_by_the_kinds_of_training() -> None:
     kinds = {"a": Kind.NUMBER, "t": Kind.TEXT}
     table = read_applications(b"t,extra,a\n1,q,x\n2,q,5\n", "f.csv", _spec(), kinds)

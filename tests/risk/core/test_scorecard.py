@@ -219,15 +219,26 @@ def test_constant_and_all_missing_columns_have_no_effect(invented: Fitted) -> No
         "nothing": number_column([math.nan] * size),
         "infinite": number_column([math.inf] * size),
         "silent": text_column([None] * size),
+        "same": text_column(["owns"] * size),
     }
     table = make_table(columns, is_bad=invented.training.is_bad)
     scorecard = fit_scorecard(table, invented.spec, ScorecardSettings(strengths=(1.0,)), 1)
     seen = {effect.coding.column: effect for effect in scorecard.effects}
-    assert seen["constant"].values[0] == 0.0
+    assert any(seen["searches"].values)
+    for name in ("constant", "nothing", "infinite", "silent", "same"):
+        # Exactly nothing, for values seen and unseen.
+        assert set(seen[name].values) == {0.0}
+        assert seen[name].average == 0.0
     unseen = table_from_facts(
-        [{"searches": 1, "constant": 99.0, "silent": "word"}], scorecard.kinds()
+        [
+            {"searches": 1, "constant": 99.0, "silent": "word", "same": "rents"},
+            {"searches": 1, "constant": 7.0, "same": "owns"},
+        ],
+        scorecard.kinds(),
     )
-    assert 0 < predict_bad(scorecard, unseen)[0] < 1
+    first, second = predict_bad(scorecard, unseen)
+    assert 0 < first < 1
+    assert first == second
 
 
 def test_a_direction_may_be_imposed(invented: Fitted) -> None:

@@ -63,8 +63,10 @@ def test_the_fit_is_that_of_a_plain_solver(spec: DataSpec) -> None:
     codings = learn_codings(table, ["x", "w"], most_steps=4, rare_below=1)
     design = make_design(table, codings, np.arange(400))
     size = design.parameters
+    edges = np.array(codings[0].edges)  # type: ignore[union-attr]
+    steps = len(edges)
     lower = np.full(size, -np.inf)
-    lower[1:5] = 0.0
+    lower[1 : steps + 1] = 0.0
     ridge = np.full(size, 2.0)
     ridge[0] = 0.0
     lasso = np.where(lower == 0.0, 1.5, 0.0)
@@ -80,12 +82,12 @@ def test_the_fit_is_that_of_a_plain_solver(spec: DataSpec) -> None:
         exact=True,
     )
     # The same design written out: a one for each edge that x is above, and for each word's level.
-    edges = np.array(codings[0].edges)  # type: ignore[union-attr]
     dense = np.zeros((400, size))
     dense[:, 0] = 1.0
-    dense[:, 1:5] = x[:, None] > edges
-    for place, level in enumerate("abc"):
-        dense[:, 6 + place] = word == level
+    dense[:, 1 : steps + 1] = x[:, None] > edges
+    # One parameter between them is the missing number's, which no row has.
+    for place, level in enumerate("abc", start=steps + 2):
+        dense[:, place] = word == level
 
     def loss(point: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
         odds = dense @ point
@@ -197,3 +199,15 @@ def test_outcomes_told_apart_completely_still_give_finite_chances(spec: DataSpec
     chance = predict_bad(scorecard, table)
     assert ((chance > 0) & (chance < 1)).all()
     assert chance[:140].max() < chance[160:].min()
+
+
+def test_a_wide_table_is_cut_more_coarsely(spec: DataSpec) -> None:
+    generator = np.random.default_rng(8)
+    values = generator.normal(size=(600, 150))
+    is_bad = generator.random(600) < expit(-1 + values[:, 0])
+    columns = {f"c{place}": number_column(values[:, place]) for place in range(150)}
+    fitted = fit_scorecard(make_table(columns, is_bad=is_bad), spec, ONE, 1)
+    steps = [effect.coding.bins - 2 for effect in fitted.effects]
+    # 700 steps in all: four to each of 150 columns.
+    assert set(steps) == {4}
+    assert max(fitted.effects, key=lambda one: max(one.values)).coding.column == "c0"

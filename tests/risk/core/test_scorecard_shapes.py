@@ -77,6 +77,65 @@ def test_negative_codes_stand_apart_where_all_else_is_not_negative() -> None:
     assert coding_of([*values, *[float(-value) for value in range(1, 60)]]).apart == ()
 
 
+def test_of_a_group_apart_only_frequent_values_have_an_effect() -> None:
+    # As in a file of late payments: 98 fills twenty rows, 96 three, and no count is above 4. They
+    # are far from the rest together, though not from each other.
+    values = [float(value % 5) for value in range(500)] + [98.0] * 20 + [96.0] * 3
+    coding = coding_of(values)
+    assert coding.apart == (98.0,)
+    assert max(coding.edges) < 4
+    top, code, rare = bin_places(coding, number_column([4.0, 98.0, 96.0])).tolist()
+    assert rare == top != code
+    # And below: -7 has too few rows, and counts as the least value.
+    below = coding_of([float(value % 50) for value in range(500)] + [-9.0] * 20 + [-7.0] * 3)
+    assert below.apart == (-9.0,)
+    assert bin_places(below, number_column([-7.0, 0.0])).tolist() == [0, 0]
+
+
+def test_the_outermost_bins_are_halved_towards_the_ends() -> None:
+    # 1 to 640 in four bins of 160; at either end halves of 80, 40 and twice 20.
+    edges = coding_of([float(value) for value in range(1, 641)]).edges
+    assert edges == (20, 40, 80, 160, 320, 480, 560, 600, 620)
+    # Of 1 to 96 the bins are of 24, the halves of 12, and their halves too few rows (under 10).
+    # They join what lies next to them above; the last six have nothing above them.
+    few = coding_of([float(value) for value in range(1, 97)]).edges
+    sizes = np.diff([0, *few, 96])
+    assert sizes.min() >= 10
+    assert {24, 48, 72} <= set(few)
+
+
+def test_steep_ends_are_found(spec: DataSpec) -> None:
+    # One in fifty is above 98, and only there the risk is high: all others are alike.
+    generator = np.random.default_rng(12)
+    x = generator.uniform(0, 100, 6_000)
+    is_bad = generator.random(6_000) < np.where(x > 98, 0.6, 0.03)
+    scorecard = fit_scorecard(make_table({"x": number_column(x)}, is_bad=is_bad), spec, ONE, 1)
+    low, near, top = predict_bad(scorecard, make_table({"x": number_column([50.0, 95.0, 99.5])}))
+    assert low < 0.06
+    assert near < 0.1
+    assert top > 0.4
+
+
+@pytest.mark.parametrize(
+    ("bad", "numeric", "bound"),
+    # 30 outcomes a numeric column leave 4 steps, 240 (8 times as many) double them, 810 (27 times)
+    # would treble them, but 2.5 times is the most: 10. Six more lie in the tails.
+    [(30, 1, 4), (60, 2, 4), (240, 1, 8), (480, 2, 8), (810, 1, 10)],
+)
+def test_more_outcomes_a_column_give_more_steps(
+    spec: DataSpec, bad: int, numeric: int, bound: int
+) -> None:
+    rows = 4_000
+    generator = np.random.default_rng(3)
+    is_bad = np.arange(rows) < bad
+    columns = {f"x{k}": number_column(generator.permutation(rows) * 1.0) for k in range(numeric)}
+    four = replace(ONE, most_steps=4)
+    scorecard = fit_scorecard(make_table(columns, is_bad=is_bad), spec, four, 1)
+    for effect in scorecard.effects:
+        assert isinstance(effect.coding, NumberCoding)
+        assert len(effect.coding.edges) == bound + 6
+
+
 def test_rare_or_near_values_and_imposed_directions_have_no_codes() -> None:
     values = [float(value % 50) for value in range(500)]
     assert coding_of([*values, *[999.0] * 3]).apart == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -55,6 +55,16 @@ def test_an_approved_model_is_champion(validated: ModelVersion) -> None:
     assert champion().approved_on == ON
 
 
+def test_what_comes_next_can_not_be_earlier(validated: ModelVersion) -> None:
+    with pytest.raises(MoveRefused, match="became validated on"):
+        approve_model(model_version=validated, approver="officer-2", on=ON - timedelta(days=1))
+    validated.refresh_from_db()
+    assert (validated.state, validated.approver) == (ModelState.VALIDATED.value, None)
+    approve_model(model_version=validated, approver="officer-2", on=LATER, as_=None)
+    with pytest.raises(MoveRefused, match="became approved on"):
+        retire_model(model_version=validated, by="officer-2", on=ON)
+
+
 @pytest.mark.parametrize("approver", ["officer-1", "Officer-1"])
 def test_the_author_can_not_approve(
     validated: ModelVersion, draft_table: RateTable, approver: str
@@ -66,9 +76,11 @@ def test_the_author_can_not_approve(
         approve_rate_table(rate_table=draft_table, approver=approver, on=ON)
 
 
-def test_an_approver_must_be_named(validated: ModelVersion) -> None:
+@pytest.mark.parametrize("approver", ["", " officer-1", "\u043efficer-1", "officer-1\u200b"])
+def test_an_approver_must_be_named(validated: ModelVersion, approver: str) -> None:
+    """The third begins with a Cyrillic o."""
     with pytest.raises(HandleRefused):
-        approve_model(model_version=validated, approver="", on=ON)
+        approve_model(model_version=validated, approver=approver, on=ON)
 
 
 def test_a_new_champion_retires_the_old_one_and_its_rate_table(registered: Registered) -> None:

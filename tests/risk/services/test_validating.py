@@ -70,6 +70,12 @@ def test_a_validator_is_named(draft: ModelVersion) -> None:
 
 
 def test_a_report_that_can_not_be_read_is_refused(draft: ModelVersion) -> None:
-    ModelVersion.objects.filter(pk=draft.pk).update(report={"name": 3})
+    ModelVersion.objects.filter(pk=draft.pk).update(
+        state=ModelState.VALIDATED.value,
+        validator="ann",
+        validated_on=ON,
+        report={"name": 3},
+        report_digest="0" * 64,
+    )
     with pytest.raises(StoredRefused, match="ModelReport"):
         validation_report(model_version=draft)

@@ -168,7 +168,7 @@ def test_it_is_as_many_statements_for_any_number_of_loans(
         with django_assert_num_queries(15):
             watch(book=_book(few, lost=lost, on=date(2018, 4, 10 + number)))
     # An alarm takes 3 more, and its savepoint 2.
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(21):
         assert watch(book=_book(keys, lost=38, on=date(2018, 4, 20))).raised
 
 
@@ -209,7 +209,7 @@ def test_an_officer_closes_an_alarm_with_a_word(db: None) -> None:
 
 def test_what_closes_no_alarm(db: None) -> None:
     [raised] = raise_alarms(drafts=[DRAFT], on=LATER)
-    for word in ("", "  \n", "x" * 1_001):
+    for word in ("", "  \n", "x" * 1_001, "\u200b", "a\x00b"):
         with pytest.raises(AlarmRefused):
             close_alarm(alarm_id=raised.id, officer="officer-2", word=word, on=LATER)
     with pytest.raises(AlarmRefused, match="earlier"):
