@@ -27,10 +27,10 @@ from risk.core.errors import OutcomeRefused, ScorecardRefused
 from risk.core.fitting import fit_line, log_loss
 from risk.core.logistic import RidgeFit, fit_ridge_logistic
 from risk.core.scorecard import Effect, Scorecard, ScorecardSettings
+from risk.core.scorecard_calibration import calibration_knots
 from risk.core.spec import DataSpec
 from risk.core.split import stratified_folds
 from risk.core.table import BoolArray, FloatArray, Table
-from risk.core.training import calibration_knots
 
 Progress = Callable[[int, int], None]
 
@@ -100,7 +100,7 @@ def fit_binned(
         calibration_slope=round(slope, _DECIMALS),
         training_rows=len(table),
         training_bad=int(table.is_bad.sum()),
-        knots=calibration_knots(intercept + slope * odds, table.is_bad, settings),
+        knots=calibration_knots(intercept + slope * odds, table.is_bad, settings.calibration),
     )
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from risk.core.encoding import Coding, NumberCoding, TextCoding, bin_places
 from risk.core.errors import FactsRefused, ScorecardRefused
-from risk.core.scorecard_calibration import through_knots
+from risk.core.scorecard_calibration import Calibration, through_knots
 from risk.core.scorecard_words import sentences
 from risk.core.spec import DataSpec, Direction, Kind
 from risk.core.table import Column, FloatArray, NumberColumn, Table, TextColumn
@@ -21,13 +21,6 @@ from risk.core.table import Column, FloatArray, NumberColumn, Table, TextColumn
 MOST_REASONS = 4
 # Rows scored at a time: their arrays stay in the processor's cache.
 _CHUNK = 16_384
-
-
-class Calibration(StrEnum):
-    """How out-of-fold log-odds are turned into probabilities."""
-
-    PLATT = "platt"
-    ISOTONIC = "isotonic"
 
 
 class Method(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 from scipy import optimize
@@ -11,6 +12,33 @@ from scipy.special import logit
 from risk.core.table import BoolArray, FloatArray
 
 Knots = Sequence[tuple[float, float]]
+
+# Knots are kept to so many decimals of log-odds.
+_DECIMALS = 7
+
+
+class Calibration(StrEnum):
+    """How out-of-fold log-odds are turned into probabilities."""
+
+    PLATT = "platt"
+    ISOTONIC = "isotonic"
+
+
+def calibration_knots(
+    odds: FloatArray, is_bad: BoolArray, calibration: Calibration
+) -> tuple[tuple[float, float], ...]:
+    """The knots of isotonic calibration of out-of-fold log-odds; none with Platt's.
+
+    Args:
+        odds: log-odds of rows by a fit that has not seen them, shape ``(n,)``.
+        is_bad: their outcomes, of both classes, shape ``(n,)``.
+    """
+    if calibration is Calibration.PLATT:
+        return ()
+    return tuple(
+        (round(place, _DECIMALS), round(value, _DECIMALS))
+        for place, value in isotonic_knots(odds, is_bad)
+    )
 
 
 def isotonic_knots(odds: FloatArray, is_bad: BoolArray) -> tuple[tuple[float, float], ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from risk.core.binned import fit_binned
 from risk.core.encoding import (
     MOST_LEVELS,
     TAIL_CUTS,
@@ -24,8 +25,8 @@ from risk.core.encoding import (
 )
 from risk.core.errors import OutcomeRefused, ScorecardRefused
 from risk.core.fitting import fit_line
-from risk.core.scorecard import Calibration, Effect, Method, Scorecard, ScorecardSettings
-from risk.core.scorecard_calibration import isotonic_knots
+from risk.core.scorecard import Effect, Method, Scorecard, ScorecardSettings
+from risk.core.scorecard_calibration import calibration_knots
 from risk.core.scorecard_search import Search
 from risk.core.scorecard_shapes import Shapes, direction_of
 from risk.core.spec import DataSpec
@@ -73,9 +74,6 @@ def fit_scorecard(
     if table.is_bad is None:
         raise OutcomeRefused("A scorecard is fitted to outcomes; this table has none.")
     if settings.method is Method.BINNED:
-        # Imported late: that module makes scorecards of its own from these same parts.
-        from risk.core.binned import fit_binned  # noqa: PLC0415
-
         return fit_binned(table, spec, settings, seed, progress=progress)
     columns = sorted(set(spec.input_columns(table.columns, settings.inputs)))
     fold = _folds(table.is_bad, settings, seed)
@@ -109,7 +107,7 @@ def fit_scorecard(
         calibration_slope=round(slope, _DECIMALS),
         training_rows=len(table),
         training_bad=int(is_bad.sum()),
-        knots=calibration_knots(intercept + slope * chosen.odds, is_bad, settings),
+        knots=calibration_knots(intercept + slope * chosen.odds, is_bad, settings.calibration),
     )
 
 
@@ -169,18 +167,6 @@ def _line(odds: FloatArray, is_bad: BoolArray) -> tuple[float, float]:
     # Nothing was learnt that holds out of fold: everyone gets the average.
     share = float(is_bad.mean())
     return float(np.log(share / (1 - share))), 0.0
-
-
-def calibration_knots(
-    odds: FloatArray, is_bad: BoolArray, settings: ScorecardSettings
-) -> tuple[tuple[float, float], ...]:
-    """The knots of isotonic calibration of out-of-fold log-odds; none with Platt's."""
-    if settings.calibration is Calibration.PLATT:
-        return ()
-    return tuple(
-        (round(place, _DECIMALS), round(value, _DECIMALS))
-        for place, value in isotonic_knots(odds, is_bad)
-    )
 
 
 def _effects(design: Design, parameters: FloatArray, shapes: Shapes) -> tuple[Effect, ...]:

@@ -20,7 +20,8 @@ from api.management.commands._risk import (
     refusals,
 )
 from api.risk_report import render_model_report
-from risk.core.scorecard import Calibration, Method, ScorecardSettings
+from risk.core.scorecard import Method, ScorecardSettings
+from risk.core.scorecard_calibration import Calibration
 from risk.models import ModelVersion
 from risk.selectors.model_versions import TrainingReport, training_report
 from risk.selectors.reports import validation_report

@@ -12,12 +12,12 @@ from risk.core.binned import fit_binned
 from risk.core.encoding import NumberCoding, TextCoding
 from risk.core.errors import ColumnRefused, OutcomeRefused, ScorecardRefused
 from risk.core.scorecard import (
-    Calibration,
     Scorecard,
     ScorecardSettings,
     predict_bad,
     scorecard_from_json,
 )
+from risk.core.scorecard_calibration import Calibration
 from risk.core.spec import DataSpec, Direction, spec_from_toml
 from risk.core.table import (
     Column,

@@ -16,7 +16,6 @@ from risk.core.encoding import learn_codings, make_design
 from risk.core.errors import OutcomeRefused, ScorecardRefused
 from risk.core.fitting import Terms, fit_bounded, solve_box
 from risk.core.scorecard import (
-    Calibration,
     Method,
     ScorecardSettings,
     log_odds,
@@ -24,7 +23,7 @@ from risk.core.scorecard import (
     predict_bad,
     scorecard_from_json,
 )
-from risk.core.scorecard_calibration import isotonic_knots, through_knots
+from risk.core.scorecard_calibration import Calibration, isotonic_knots, through_knots
 from risk.core.spec import DataSpec
 from risk.core.table import make_table, number_column, text_column
 from risk.core.training import fit_scorecard
