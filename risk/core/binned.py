@@ -9,7 +9,6 @@ penalty, and its out-of-fold log-odds recalibrate the result (Platt, 1999).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,10 +23,10 @@ from risk.core.binning import (
 )
 from risk.core.encoding import Coding, NumberCoding, TextCoding
 from risk.core.errors import OutcomeRefused, ScorecardRefused
-from risk.core.fitting import fit_line, log_loss
+from risk.core.fitting import log_loss
 from risk.core.logistic import RidgeFit, fit_ridge_logistic
 from risk.core.scorecard import Effect, Scorecard, ScorecardSettings
-from risk.core.scorecard_calibration import calibration_knots
+from risk.core.scorecard_calibration import calibration_knots, platt_line
 from risk.core.spec import DataSpec
 from risk.core.split import stratified_folds
 from risk.core.table import BoolArray, FloatArray, Table
@@ -129,12 +128,7 @@ def _cross_validate(
         if progress is not None:
             progress(number + 1, settings.folds + 1)
     best = min(range(len(strengths)), key=lambda place: log_loss(odds[place], is_bad))
-    intercept, slope = fit_line(odds[best], is_bad)
-    if slope <= 0:
-        # Nothing was learnt that holds out of fold: everyone gets the average.
-        share = float(is_bad.mean())
-        return strengths[best], (math.log(share / (1 - share)), 0.0), odds[best]
-    return strengths[best], (intercept, slope), odds[best]
+    return strengths[best], platt_line(odds[best], is_bad), odds[best]
 
 
 def _outcomes(table: Table) -> BoolArray:

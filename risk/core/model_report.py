@@ -18,6 +18,7 @@ import numpy as np
 from risk.core.errors import FactsRefused, OutcomeRefused, RiskRefusal
 from risk.core.house import HouseSettings
 from risk.core.pricing import PPM, pd_in_year, to_ppm
+from risk.core.rate_table import BEYOND
 from risk.core.report_columns import ColumnReport, column_reports
 from risk.core.report_curves import Curves, curves
 from risk.core.report_findings import Finding, findings
@@ -46,7 +47,6 @@ from risk.core.validation import (
 )
 
 # What lies beyond the last band.
-BEYOND = "beyond"
 
 
 class ReportRefused(RiskRefusal):

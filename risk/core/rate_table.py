@@ -13,6 +13,9 @@ from risk.core.pricing import PPM, from_ppm, to_ppm
 from risk.core.pricing_loans import Pricing, appraise_loans, price_loans
 from risk.core.table import IntArray
 
+# What stands for a band where the PD is above the last one's edge.
+BEYOND = "beyond"
+
 
 @dataclass(frozen=True, slots=True)
 class RateRow:

@@ -10,6 +10,7 @@ import numpy as np
 from risk.core.stability import Stability, bin_counts, stability
 from risk.core.table import BoolArray, FloatArray, IntArray
 from risk.core.validation import (
+    Z95,
     CalibrationRow,
     Interval,
     auc_interval,
@@ -22,8 +23,6 @@ from risk.core.validation import (
 FOUR_FIFTHS = 0.8
 # A smaller group can't be the one that others are compared with (likewise).
 _LEAST_SHARE = 0.02
-# Two-sided 95 % of the normal distribution.
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ def impact_ratio(passed: int, rows: int, best_passed: int, best_rows: int) -> In
     counted = max(float(passed), 0.5)
     middle = np.log((counted / rows) / (best_passed / best_rows))
     spread = 1 / counted - 1 / rows + 1 / best_passed - 1 / best_rows
-    half = _Z * np.sqrt(max(spread, 0.0))
+    half = Z95 * np.sqrt(max(spread, 0.0))
     low = float(np.exp(middle - half)) if passed else 0.0
     return Interval(ratio, low, float(np.exp(middle + half)))
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import optimize
 from scipy.special import logit
 
+from risk.core.fitting import fit_line
 from risk.core.table import BoolArray, FloatArray
 
 Knots = Sequence[tuple[float, float]]
@@ -22,6 +23,23 @@ class Calibration(StrEnum):
 
     PLATT = "platt"
     ISOTONIC = "isotonic"
+
+
+def platt_line(odds: FloatArray, is_bad: BoolArray) -> tuple[float, float]:
+    """Intercept and slope that recalibrate out-of-fold log-odds (Platt, 1999).
+
+    A slope of nought or less says that nothing was learnt that holds out of fold: everyone gets
+    the average.
+
+    Args:
+        odds: log-odds of rows by a fit that has not seen them, shape ``(n,)``.
+        is_bad: their outcomes, of both classes, shape ``(n,)``.
+    """
+    intercept, slope = fit_line(odds, is_bad)
+    if slope > 0:
+        return intercept, slope
+    share = float(is_bad.mean())
+    return float(np.log(share / (1 - share))), 0.0
 
 
 def calibration_knots(

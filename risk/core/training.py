@@ -24,9 +24,8 @@ from risk.core.encoding import (
     make_design,
 )
 from risk.core.errors import OutcomeRefused, ScorecardRefused
-from risk.core.fitting import fit_line
 from risk.core.scorecard import Effect, Method, Scorecard, ScorecardSettings
-from risk.core.scorecard_calibration import calibration_knots
+from risk.core.scorecard_calibration import calibration_knots, platt_line
 from risk.core.scorecard_search import Search
 from risk.core.scorecard_shapes import Shapes, direction_of
 from risk.core.spec import DataSpec
@@ -95,7 +94,7 @@ def fit_scorecard(
     tell = progress or _silent
     chosen = search.best(lambda done: tell(done, total))
     fitted = search.final(chosen)
-    intercept, slope = _line(chosen.odds, is_bad)
+    intercept, slope = platt_line(chosen.odds, is_bad)
     tell(total, total)
     return Scorecard(
         outcome_months=spec.outcome_months,
@@ -157,16 +156,6 @@ def _folds(is_bad: BoolArray, settings: ScorecardSettings, seed: int) -> IntArra
     if fewest == 1:
         raise OutcomeRefused("A scorecard needs at least two outcomes of each class.")
     return stratified_folds(is_bad, folds=min(settings.folds, max(fewest, 2)), seed=seed)
-
-
-def _line(odds: FloatArray, is_bad: BoolArray) -> tuple[float, float]:
-    """The line that recalibrates out-of-fold log-odds (Platt, 1999)."""
-    intercept, slope = fit_line(odds, is_bad)
-    if slope > 0:
-        return intercept, slope
-    # Nothing was learnt that holds out of fold: everyone gets the average.
-    share = float(is_bad.mean())
-    return float(np.log(share / (1 - share))), 0.0
 
 
 def _effects(design: Design, parameters: FloatArray, shapes: Shapes) -> tuple[Effect, ...]:

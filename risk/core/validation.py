@@ -19,7 +19,7 @@ from risk.core.fitting import fit_line
 from risk.core.table import BoolArray, FloatArray
 
 # Two-sided 95 % of the normal distribution.
-_Z = 1.959963984540054
+Z95 = 1.959963984540054
 # Chances are kept so far from 0 and 1 where log-odds are taken.
 _LEAST_CHANCE = 1e-12
 # Keeps the interval of a slope finite, if wide, when all predictions are equal.
@@ -135,7 +135,7 @@ def auc_interval(is_bad: BoolArray, score: FloatArray) -> Interval:
     if min(bad, good) > 1:
         variance = float(bad_right.var(ddof=1) / bad + good_right.var(ddof=1) / good)
         if 0 < area < 1 and variance > 0:
-            half = _Z * np.sqrt(variance) / (area * (1 - area))
+            half = Z95 * np.sqrt(variance) / (area * (1 - area))
             middle = logit(area)
             return Interval(area, float(expit(middle - half)), float(expit(middle + half)))
     return Interval(area, *_wilson(area, min(bad, good)))
@@ -168,9 +168,9 @@ def wilson_interval(bad: int, rows: int) -> tuple[float, float]:
 
 
 def _wilson(share: float, rows: int) -> tuple[float, float]:
-    scale = 1 + _Z**2 / rows
-    middle = (share + _Z**2 / (2 * rows)) / scale
-    half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / scale
+    scale = 1 + Z95**2 / rows
+    middle = (share + Z95**2 / (2 * rows)) / scale
+    half = Z95 * np.sqrt(share * (1 - share) / rows + Z95**2 / (4 * rows**2)) / scale
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
@@ -186,7 +186,7 @@ def calibration_line(is_bad: BoolArray, chance: FloatArray) -> CalibrationLine:
     weight = fitted * (1 - fitted)
     total, first, second = weight.sum(), weight @ odds, weight @ odds**2
     information = np.array([[total, first], [first, second]]) + _LEAST_INFORMATION * np.eye(2)
-    widths = _Z * np.sqrt(np.diag(np.linalg.inv(information)))
+    widths = Z95 * np.sqrt(np.diag(np.linalg.inv(information)))
     return CalibrationLine(
         Interval(intercept, float(intercept - widths[0]), float(intercept + widths[0])),
         Interval(slope, float(slope - widths[1]), float(slope + widths[1])),

@@ -13,14 +13,13 @@ from risk.core.errors import NotFound
 from risk.core.house import house_from_mapping
 from risk.core.monthly_stability import Population
 from risk.core.pricing import from_ppm
+from risk.core.rate_table import BEYOND
 from risk.core.scorecard import points, scorecard_from_json
 from risk.core.states import AlarmState, ModelState
 from risk.core.table import FloatArray, IntArray, table_from_facts
 from risk.core.watched_book import Forecasts
 from risk.models import Alarm, Assessment, ModelVersion, MonitoringRun, RateTable, ShadowScore
 from risk.selectors.past_applications import data_table, holdout_places
-
-_BEYOND = "beyond"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def forecasts_of(assessment_ids: IntArray, *, on: date) -> Forecasts:
     houses = {table.pk: house_from_mapping(table.settings) for table in tables}
     # The newest table's order; bands that only older ones have come after it.
     named = dict.fromkeys(band.name for house in houses.values() for band in house.bands)
-    bands = (*named, _BEYOND)
+    bands = (*named, BEYOND)
     band_at = {name: at for at, name in enumerate(bands)}
     losses = {key: house.losses for key, house in houses.items()}
     lgd = np.array([losses[row[4]].loss_given_default for row in rows], dtype=np.float64)
@@ -136,7 +135,7 @@ def forecasts_of(assessment_ids: IntArray, *, on: date) -> Forecasts:
     reach = np.array([months[row[3]] for row in rows], dtype=np.int64)
     return Forecasts(
         bands=bands,
-        band=np.array([band_at[row[2] or _BEYOND] for row in rows], dtype=np.int64)[place],
+        band=np.array([band_at[row[2] or BEYOND] for row in rows], dtype=np.int64)[place],
         pd_outcome=from_ppm([row[0] for row in rows])[place],
         outcome_months=reach[place],
         pd12=from_ppm([row[1] for row in rows])[place],

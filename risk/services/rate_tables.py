@@ -14,7 +14,13 @@ from risk.core.content import content_hash
 from risk.core.errors import OutcomeRefused
 from risk.core.house import HouseSettings, house_from_mapping
 from risk.core.pricing import pd_in_year, to_ppm
-from risk.core.rate_table import RateRow, build_rates, place_in_band, representative_pds
+from risk.core.rate_table import (
+    BEYOND,
+    RateRow,
+    build_rates,
+    place_in_band,
+    representative_pds,
+)
 from risk.core.scorecard import predict_bad, scorecard_from_json
 from risk.core.toml_values import parse_toml
 from risk.core.validation import calibration_table
@@ -22,8 +28,6 @@ from risk.models import ModelVersion, RateTable, RateTableRow
 from risk.selectors.past_applications import data_table, holdout_places
 from risk.services.numbering import hold_numbers
 from risk.services.people import checked_handle
-
-BEYOND = "beyond"
 
 
 def build_rate_table(

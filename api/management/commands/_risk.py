@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -17,6 +16,7 @@ from rich.progress import Progress
 
 from api.business_date import today
 from api.errors import told
+from api.management.commands._common import parsed_date
 from api.wording import printable
 from risk.core.errors import RiskRefusal
 from risk.models import ModelVersion
@@ -65,14 +65,6 @@ def add_person_and_date(parser: CommandParser, person: str) -> None:
     parser.add_argument(
         "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
     )
-
-
-def parsed_date(text: str) -> date:
-    """The date of an argument; raises ArgumentTypeError for what is none."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def business_date(options: dict[str, Any]) -> date:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError
-from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from api.business_date import today
+from api.management.commands._common import parsed_date
 from api.management.commands._watching_tables import show_alarms
 from api.wording import printable
 from risk.core.errors import RiskRefusal
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         close.add_argument("--by", required=True, metavar="HANDLE", help="who closes it")
         close.add_argument("--word", required=True, help="why")
         close.add_argument(
-            "--on", type=_date, metavar="DATE", help="business date; today's without"
+            "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,10 +64,3 @@ def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise ArgumentTypeError(f"'{text}' is not the number of an alarm")
     return int(text)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None

@@ -9,19 +9,17 @@ import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from accounts.core.errors import AccountsRefusal
 from accounts.selectors.journal_export import Numbers, export_journal, numbers_of_period
 from accounts.selectors.seal_check import SealCheck, check_seals
 from accounts.selectors.sealing import waiting_entries
 from accounts.services.sealing import seal_all
+from api.management.commands._common import counting_bar, parsed_date
 
 BAD_INPUT, WRONG = 2, 1
 
@@ -36,8 +34,10 @@ class Command(BaseCommand):
             "--every", type=_seconds, metavar="SECONDS", help="again and again, until stopped"
         )
         export = actions.add_parser("export", help="write sealed entries as a file")
-        export.add_argument("--from", type=_date, dest="since", metavar="DATE")
-        export.add_argument("--until", type=_date, metavar="DATE", help="the day after the last")
+        export.add_argument("--from", type=parsed_date, dest="since", metavar="DATE")
+        export.add_argument(
+            "--until", type=parsed_date, metavar="DATE", help="the day after the last"
+        )
         export.add_argument("--first", type=int, metavar="N", help="instead: by number")
         export.add_argument("--last", type=int, metavar="N")
         export.add_argument("--output", type=Path, metavar="FILE", help="compressed if it ends .gz")
@@ -146,24 +146,8 @@ def _output(path: Path | None) -> Iterator[IO[bytes] | gzip.GzipFile]:
 @contextmanager
 def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Progress on a terminal; gives what to tell how much is done."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(label, total=total)
+    with counting_bar(label, total) as (progress, task):
         yield lambda done: progress.update(task, completed=done)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def _seconds(text: str) -> float:

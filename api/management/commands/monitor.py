@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.utils import ProgrammingError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api.business_date import today
+from api.management.commands._common import parsed_date, step_bar
 from api.management.commands._watching_tables import (
     show_alarms,
     show_cohorts,
@@ -30,7 +28,6 @@ from api.wording import printable
 from marketplace.selectors.loan_history import loan_history
 from risk.core.alarms import plain
 from risk.core.errors import RiskRefusal
-from risk.services.watching import Progress as Tell
 from risk.services.watching import Watched, watch
 
 BAD_INPUT, OPEN_ALARMS = 2, 3
@@ -46,7 +43,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--on", type=_date, metavar="DATE", help="business date; today's without"
+            "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
         )
         parser.add_argument(
             "--report",
@@ -60,7 +57,7 @@ class Command(BaseCommand):
         default = Path(settings.BASE_DIR) / "var" / f"monitoring-{on}.html"
         path: Path = options["report"] or default
         try:
-            with _bar() as tell:
+            with step_bar("watching") as tell:
                 tell("reading the loan book", 0, 1)
                 watched = watch(book=loan_history(on), progress=tell)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,31 +115,6 @@ def _line(watched: Watched, path: Path) -> dict[str, Any]:
         "alarms_open": len(watched.open),
         "report": str(path),
     }
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    """Progress on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("watching", total=None)
-        yield lambda what, done, of: progress.update(
-            task, description=what, completed=done, total=of
-        )
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def _page(text: str) -> Path:

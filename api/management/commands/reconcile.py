@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from accounts.core.errors import AccountsRefusal
@@ -28,9 +26,9 @@ from accounts.selectors.reconciliations import (
 )
 from accounts.services.reconciliation import resolve_break
 from api.business_date import today
+from api.management.commands._common import parsed_date, step_bar
 from api.reconciliation_report import FORMATS, Report, report_text
 from api.wording import pounds
-from marketplace.services.reconciliation import Progress as Tell
 from marketplace.services.reconciliation import reconcile
 
 BAD_INPUT, OPEN_BREAKS = 2, 1
@@ -45,7 +43,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--on", type=_date, metavar="DATE", help="business date; today's without"
+            "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
         )
         parser.add_argument(
             "--by", type=_who, default=ACTOR, metavar="WHO", help="such as member:7"
@@ -83,7 +81,7 @@ class Command(BaseCommand):
 
     def _reconcile(self, console: Console, on: date, options: dict[str, Any]) -> None:
         key = options["key"] or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
-        with _bar() as tell:
+        with step_bar("reconciling") as tell:
             made = reconcile(
                 on=on, actor=options["by"], key=key, full=options["full"], progress=tell
             )
@@ -156,31 +154,6 @@ def _table(title: str, *columns: str) -> Table:
             no_wrap=column in numbers or column in ("rule", "about", "first seen"),
         )
     return table
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    """Progress on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("reconciling", total=None)
-        yield lambda what, done, of: progress.update(
-            task, description=what, completed=done, total=of or None
-        )
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def _who(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -23,6 +23,7 @@ from accounts.selectors.statements import (
     account_of_member,
     statement,
 )
+from api.management.commands._common import parsed_date
 from api.wording import happened, pounds
 
 BAD_INPUT = 2
@@ -35,9 +36,13 @@ class Command(BaseCommand):
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--member", metavar="EMAIL", help="this member's cash")
         whose.add_argument("--account", metavar="NAME", help="such as cash/7 or client_bank/0/3")
-        parser.add_argument("--from", type=_date, dest="since", metavar="DATE", required=True)
+        parser.add_argument("--from", type=parsed_date, dest="since", metavar="DATE", required=True)
         parser.add_argument(
-            "--until", type=_date, metavar="DATE", required=True, help="the day after the last"
+            "--until",
+            type=parsed_date,
+            metavar="DATE",
+            required=True,
+            help="the day after the last",
         )
         parser.add_argument(
             "--known-at", type=_instant, metavar="INSTANT", help="such as 2018-04-30T12:00:00Z"
@@ -101,13 +106,6 @@ def _table(lines: tuple[Line, ...], title: str | None = None) -> Table:
             "" if line.balance is None else pounds(line.balance),
         )
     return table
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not a date such as 2018-04-30") from None
 
 
 def _instant(text: str) -> datetime:

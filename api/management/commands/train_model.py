@@ -12,10 +12,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from rich.progress import Progress, TaskID
 
+from api.management.commands._common import parsed_date
 from api.management.commands._risk import (
     business_date,
     ensure_tables,
-    parsed_date,
     progress_bar,
     refusals,
 )

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from risk.core.encoding import NumberCoding, TextCoding
 from risk.core.errors import FactsRefused, OutcomeRefused
 from risk.core.model_report import (
-    BEYOND,
     BandEdge,
     ModelReport,
     ReportRefused,
     build_model_report,
 )
 from risk.core.pricing import pd_in_year
+from risk.core.rate_table import BEYOND
 from risk.core.report_columns import weight_of_evidence
 from risk.core.report_curves import MOST_PLACES, curves
 from risk.core.report_findings import Level
