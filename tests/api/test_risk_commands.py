@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from django.db import connection
 
 from api.management.commands import _risk
+from risk.core.facts import ApplicationFacts
 from risk.core.table import table_from_facts
 from risk.models import DataSet, ModelVersion, PastApplication
 from risk.selectors.scoring import scorer
+from risk.services.assessing import assess_applications
 from tests.api.test_commands import Told, _refused, command
 from tests.risk.examples import FIRST, HEADER, SPEC, csv_bytes, invented_csv
 
@@ -284,6 +287,29 @@ class TestApproval:
         told = command(capsys, "model", "report", "house", "--output", str(again))
         assert told.status == 0
         assert again.read_bytes() == trained.report.read_bytes()
+
+
+@pytest.mark.usefixtures("trained")
+class TestScoringAnAssessedApplication:
+    """``model score``: an old loan under any version, its assessment left as it is."""
+
+    def test_the_newest_assessment_is_scored(self, capsys: pytest.CaptureFixture[str]) -> None:
+        command(capsys, "approve_model", "house", "--by", "officer-2", "--as", "champion")
+        command(capsys, "rate_table", "build", "house", "--by", "officer-2")
+        command(capsys, "rate_table", "approve", "1", "--by", "officer-1")
+        facts = {"income": 60_000, "searches": 0, "home": "owns"}
+        [view] = assess_applications(
+            applications=[ApplicationFacts("old-7", 300_000, 36, facts)], on=date(2016, 4, 1)
+        )
+        told = command(capsys, "model", "score", "house", "old-7", "--on", "2016-05-02")
+        assert told.status == 0
+        [line] = [line for line in told.out.splitlines() if "old-7" in line]
+        # Under the version that assessed it the scores are those of the assessment.
+        assert f"{view.pd12_ppm / 10_000:.2f} %" in line
+        assert f" {view.points} " in line
+        assert "2016-05-02" in line
+        told = command(capsys, "model", "score", "house", "old-7", "unknown-1")
+        _refused(told, "RISK_NOT_FOUND: ")
 
 
 class TestScoreFile:

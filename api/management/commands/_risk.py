@@ -62,6 +62,11 @@ def ensure_tables() -> None:
 def add_person_and_date(parser: CommandParser, person: str) -> None:
     """Add ``--by`` and ``--on``."""
     parser.add_argument("--by", required=True, metavar="HANDLE", help=person)
+    add_date(parser)
+
+
+def add_date(parser: CommandParser) -> None:
+    """Add ``--on``."""
     parser.add_argument(
         "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
     )

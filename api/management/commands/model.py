@@ -1,4 +1,4 @@
-"""``manage.py model``: the registry at a glance, a version's report, promotion, retirement."""
+"""``manage.py model``: the registry, a version's report and scores, promotion, retirement."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.management.commands._risk import (
+    add_date,
     add_person_and_date,
     business_date,
     ensure_tables,
@@ -18,6 +19,7 @@ from api.management.commands._risk import (
 from api.risk_report import render_model_report
 from risk.core.states import ModelState
 from risk.models import ModelVersion
+from risk.selectors.assessments import ShadowView
 from risk.selectors.model_versions import (
     ModelVersionView,
     model_moves,
@@ -27,10 +29,11 @@ from risk.selectors.model_versions import (
 )
 from risk.selectors.reports import validation_report
 from risk.services.approving import USES, promote_model, retire_model
+from risk.services.shadow import score_applications_under
 
 
 class Command(BaseCommand):
-    help = "Lists model versions, shows one, writes its report again, promotes or retires it."
+    help = "Lists model versions, shows, reports, scores with, promotes or retires one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -40,8 +43,11 @@ class Command(BaseCommand):
         report.add_argument("--output", type=Path, required=True, metavar="FILE.html")
         promote = actions.add_parser("promote", help="put an approved version to use")
         retire = actions.add_parser("retire", help="take a version out of use for good")
-        for action in (show, report, promote, retire):
+        score = actions.add_parser("score", help="score assessed applications with any version")
+        for action in (show, report, promote, retire, score):
             action.add_argument("model", metavar="MODEL", help="name, or name:number")
+        score.add_argument("reference", nargs="+", metavar="APPLICATION", help="its reference")
+        add_date(score)
         add_person_and_date(promote, "who promotes: not the author")
         add_person_and_date(retire, "who retires it")
         promote.add_argument("--to", choices=[use.value for use in USES], required=True)
@@ -61,6 +67,13 @@ class Command(BaseCommand):
                     html = render_model_report(validation_report(model_version=version))
                     file.write_text(html, encoding="utf-8")
                     self.stdout.write(f"Report: {file}")
+                case "score":
+                    found = score_applications_under(
+                        model_version=version,
+                        references=options["reference"],
+                        on=business_date(options),
+                    )
+                    _show_scores(found)
                 case "promote":
                     version = promote_model(
                         model_version=version,
@@ -94,6 +107,20 @@ class Command(BaseCommand):
         ]
         for line in lines:
             self.stdout.write(line)
+
+
+def _show_scores(scores: list[ShadowView]) -> None:
+    table = Table("Application", "PD in 12 months", "Points", "Band", "Refused because", "Scored")
+    for one in scores:
+        table.add_row(
+            one.application_reference,
+            "" if one.pd12_ppm is None else f"{one.pd12_ppm / 10_000:.2f} %",
+            "" if one.points is None else str(one.points),
+            one.band or "",
+            one.refusal or "",
+            str(one.scored_on),
+        )
+    Console(width=160).print(table)
 
 
 def _show_all(versions: tuple[ModelVersionView, ...]) -> None:
