@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "graphene_django",
+    "procrastinate.contrib.django",
     "accounts",
     "risk",
     "marketplace",
@@ -122,7 +123,26 @@ TENNER_HOLDER = os.environ.get("TENNER_HOLDER", "Tenner Ltd")
 TENNER_CLIENT_ACCOUNT = os.environ.get("TENNER_CLIENT_ACCOUNT", "GB54TNNR20000055779911")
 TENNER_OWN_ACCOUNT = os.environ.get("TENNER_OWN_ACCOUNT", "GB27TNNR20000055779912")
 TENNER_FUND_ACCOUNT = os.environ.get("TENNER_FUND_ACCOUNT", "GB97TNNR20000055779913")
+# Notices to members: printed until a mail server is named.
+EMAIL_BACKEND = os.environ.get(
+    "TENNER_EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend"
+)
+EMAIL_HOST = os.environ.get("TENNER_EMAIL_HOST", "localhost")
+EMAIL_PORT = int(os.environ.get("TENNER_EMAIL_PORT", "25"))
+EMAIL_HOST_USER = os.environ.get("TENNER_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("TENNER_EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = os.environ.get("TENNER_EMAIL_TLS", "") == "1"
+DEFAULT_FROM_EMAIL = os.environ.get("TENNER_EMAIL_FROM", "Tenner <notices@localhost>")
 TENNER_COOLING_OFF_DAYS = int(os.environ.get("TENNER_COOLING_OFF_DAYS", "3"))
+# The creditor of direct debits: a Bacs service user number, or a SEPA creditor identifier.
+TENNER_CREDITOR_ID = os.environ.get("TENNER_CREDITOR_ID", "000000")
+
+# Jobs: `manage.py procrastinate worker` does those of this module (docs/operations.md).
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = None
+PROCRASTINATE_IMPORT_PATHS = ["api.jobs"]
+PROCRASTINATE_WORKER_DEFAULTS = {"delete_jobs": "successful"}
+# With a seed, close of day collects from a sandbox that plays the bank, not by files for a bank.
+TENNER_SANDBOX_SEED = os.environ.get("TENNER_SANDBOX_SEED", "")
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

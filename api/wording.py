@@ -5,11 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 from accounts.core.chart import Kind
-from accounts.core.money import Pence, text_from_pence
 from accounts.core.posting import EntryKind
+from marketplace.core import wording
 from marketplace.core.match_answers import MatchAnswer
 
 PPM_IN_PERCENT = 10_000
+
+# Notices and agreements write amounts in the same way.
+pounds = wording.pounds
 
 
 def percent(ppm: int) -> str:
@@ -23,12 +26,6 @@ def percent(ppm: int) -> str:
 def short_percent(ppm: int) -> str:
     """A rate in per cent rounded to two decimals, halves to even (71251 is ``"7.13"``)."""
     return f"{Decimal(ppm) / PPM_IN_PERCENT:.2f}"
-
-
-def pounds(pence: Pence) -> str:
-    """An amount for a person (123456 is ``£1,234.56``)."""
-    whole, _, rest = text_from_pence(abs(pence)).partition(".")
-    return f"{'-' if pence < 0 else ''}£{int(whole):,}.{rest}"
 
 
 def printable(text: str) -> str:
@@ -61,6 +58,15 @@ HAPPENED: dict[str, str] = {
     EntryKind.BANK_MOVED: "Moved at the bank",
     EntryKind.BANK_UNEXPLAINED: "Not explained yet",
     EntryKind.REVERSED: "Earlier entry taken back",
+    EntryKind.PAYMENT_BOUNCED: "Loan payment bounced",
+    EntryKind.LOAN_CORRECTED: "Loan put right",
+    EntryKind.LOAN_CHANGED: "Loan changed",
+    EntryKind.CLAIM_WRITTEN_OFF: "Claim written off",
+    EntryKind.FUND_PAID: "Paid by the provision fund",
+    EntryKind.FEE_REFUNDED: "Arrangement fee refunded",
+    EntryKind.COLLECTED: "Direct debits arrived at the bank",
+    EntryKind.COLLECTION_UNPAID: "Direct debit returned by the bank",
+    EntryKind.MATCH_CANCELLED: "Match cancelled",
 }
 
 
@@ -76,6 +82,7 @@ OTHER_SIDE: dict[str, str] = {
     Kind.DEBT: "Debt to Tenner",
     Kind.CLEARING: "Loan",
     Kind.SUSPENSE: "Not yet known to be anyone's",
+    Kind.COLLECTING: "Direct debits",
     Kind.FEES: "Fees",
     Kind.OWN_FUNDS: "Tenner",
     Kind.PROVISION_FUND: "Provision fund",

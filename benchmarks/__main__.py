@@ -75,6 +75,7 @@ def _known() -> dict[str, Callable[[], Outcome | Sequence[Outcome]]]:
     from benchmarks.risk_ridge import risk_ridge  # noqa: PLC0415
     from benchmarks.risk_scorecards import risk_accuracy, risk_speed  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
+    from benchmarks.servicing_distribute import servicing_distribute  # noqa: PLC0415
 
     return {
         "ledger-bulk": ledger_bulk,
@@ -98,6 +99,7 @@ def _known() -> dict[str, Callable[[], Outcome | Sequence[Outcome]]]:
         "matching-cycle": matching_cycle,
         "servicing-month": servicing_month,
         "servicing-spread": servicing_spread,
+        "servicing-distribute": servicing_distribute,
         **dict.fromkeys(("risk-lendingclub-auc", "risk-lendingclub-brier"), risk_accuracy),
         **dict.fromkeys(("risk-german-auc", "risk-german-peers", "risk-slope"), risk_accuracy),
         **dict.fromkeys(("risk-fit-105k", "risk-score-1m"), risk_speed),

@@ -18,6 +18,7 @@ from accounts.services.cash import CashMovement, deposit
 from accounts.services.members import enrol_members
 from marketplace.models import Loan
 from marketplace.selectors.depth import market_keys
+from marketplace.services.agreements import accept_agreements
 from marketplace.services.borrowing import (
     ApplicationDraft,
     ListingDraft,
@@ -96,7 +97,7 @@ def _past_applications() -> bytes:
         return b"".join(line for line, _ in zip(lines, range(_ROWS + 1), strict=False))
 
 
-def open_house() -> ModelVersion:
+def open_house(settings_text: str = HOUSE_TEXT) -> ModelVersion:
     """An approved model and rate table, and the markets that they price; about a second."""
     data_set = load_data_set(
         content=_past_applications(),
@@ -108,7 +109,7 @@ def open_house() -> ModelVersion:
     model = train_model(
         data_set=data_set, name="quick", seed=1, author="ann", on=DAY, settings=_QUICK
     )
-    table = build_rate_table(model_version=model, settings_text=HOUSE_TEXT, author="ann", on=DAY)
+    table = build_rate_table(model_version=model, settings_text=settings_text, author="ann", on=DAY)
     validate_model(model_version=model, validator="ann", on=DAY)
     approve_model(model_version=model, approver="bob", on=DAY)
     approve_rate_table(rate_table=table, approver="bob", on=DAY)
@@ -183,7 +184,7 @@ def apply(
 
 
 def fund(applications: Sequence[int], *, key: str = "fund") -> list[int]:
-    """List applications, run one cycle, and pay out what it funded; ids of those loans."""
+    """List applications, run one cycle; what it funded is accepted and paid out; those loans."""
     list_loans(
         drafts=[ListingDraft(application) for application in applications],
         on=DAY,
@@ -194,6 +195,7 @@ def fund(applications: Sequence[int], *, key: str = "fund") -> list[int]:
     funded = Loan.objects.filter(application__in=applications).values_list("pk", flat=True)
     loans = sorted(funded)
     if loans:
+        accept_agreements(loan_ids=loans, on=DAY, actor=ACTOR, key=key)
         pay_out(loan_ids=loans, on=DAY, actor=ACTOR, key=key)
     return loans
 

@@ -1,4 +1,4 @@
-"""What each line of a statement is: a deposit, a payment of ours, one that is undone, or unknown.
+"""What each line of a statement is: a deposit, an order of ours, one that is undone, or unknown.
 
 Every line is booked, whatever it is, so that the ledger's bank accounts hold what the bank says:
 money in that belongs to nobody known waits in suspense, money out that nobody ordered is Tenner's
@@ -21,6 +21,7 @@ from accounts.core.bank_states import (
     PaymentState,
     SuspenseState,
 )
+from accounts.core.collecting import EXPECTED, CollectionState, collection_in
 
 # What the keys of entries that book a bank line begin with, before the line's id.
 OF_A_BANK_LINE = "bank-line/"
@@ -69,6 +70,24 @@ class KnownPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownCollection:
+    """A direct debit of ours.
+
+    Attributes:
+        id: its key.
+        state: how far it is.
+        amount: pence, above zero.
+        credited, returned: whether a line brought it, and whether one took it back.
+    """
+
+    id: int
+    state: CollectionState
+    amount: int
+    credited: bool = False
+    returned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierLine:
     """A line on the client account that a later one may undo.
 
@@ -102,6 +121,7 @@ class BookedLine:
         payment_id: the payment of ours that it is about; 0 for none.
         item_id: the suspense item that was there before and that it moves; 0 for none.
         reverses: id of the line that it undoes; 0 for none.
+        collections: ids of the direct debits that it brings, or of the one that it takes back.
     """
 
     new: NewLine
@@ -110,6 +130,7 @@ class BookedLine:
     payment_id: int = 0
     item_id: int = 0
     reverses: int = 0
+    collections: tuple[int, ...] = ()
 
 
 @dataclass
@@ -122,8 +143,11 @@ class Desk:
         holders: ids of members with open accounts, active or not.
         earlier: lines that may be undone.
         own: how statements name Tenner's own account.
+        collections: direct debits of ours by what a line may call them: one by its end-to-end id,
+            several by their batch's or their file's id.
         payment_states: by id, those that moved.
         item_states: by id, those of items that were there before and moved.
+        credited, returned: the lines that brought direct debits and took them back, by their ids.
     """
 
     payments: Mapping[str, KnownPayment]
@@ -131,8 +155,11 @@ class Desk:
     holders: Collection[int]
     earlier: Iterable[EarlierLine]
     own: Collection[str] = ()
+    collections: Mapping[str, Sequence[KnownCollection]] = field(default_factory=dict)
     payment_states: dict[int, PaymentState] = field(default_factory=dict)
     item_states: dict[int, SuspenseState] = field(default_factory=dict)
+    credited: dict[int, int] = field(default_factory=dict)
+    returned: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_name: dict[tuple[int, str, str], dict[int, EarlierLine]] = defaultdict(dict)
@@ -150,9 +177,12 @@ class Desk:
         its lines, and what came in before what takes it back.
         """
         booked: dict[int, BookedLine] = {}
-        for new in sorted(lines, key=lambda new: _undoes(new.line)):
+        for new in sorted(lines, key=self._comes_second):
             booked[new.id] = self._one(new)
         return [booked[new.id] for new in lines]
+
+    def _comes_second(self, new: NewLine) -> bool:
+        return _undoes(new.line) or (new.line.amount < 0 and bool(self._named(new.line)))
 
     def _one(self, new: NewLine) -> BookedLine:
         line = new.line
@@ -164,9 +194,13 @@ class Desk:
             # Nobody is ordered to take from the fund's account by us.
             known = line.amount > 0
             return BookedLine(new, LineOutcome.MOVED if known else LineOutcome.UNEXPLAINED)
-        # What undoes a line that nobody could explain comes first: of a payment that was carried
-        # out twice, the second one is undone.
-        booked = self._undone(new) if _undoes(line) else None
+        # What undoes a line that nobody could explain comes first: of an order that was carried
+        # out twice, the second one is undone. But a direct debit is named by its own id only.
+        booked = None
+        if not self._same_id(line):
+            booked = self._collection(new)
+        if booked is None and _undoes(line):
+            booked = self._undone(new)
         if booked is None and payment is not None and payment.amount == abs(line.amount):
             booked = self._payment(new, payment)
         if booked is None and line.amount > 0:
@@ -174,6 +208,41 @@ class Desk:
         if booked is None:
             self._remember(new, LineOutcome.UNEXPLAINED)
         return booked or BookedLine(new, LineOutcome.UNEXPLAINED)
+
+    def _named(self, line: BankLine) -> Sequence[KnownCollection]:
+        """The direct debits that a line names: by its id, or in its text where it has none."""
+        name = line.end_to_end_id or collection_in(line.remittance)
+        return self.collections.get(name or "", ())
+
+    def _same_id(self, line: BankLine) -> bool:
+        """Whether this line undoes one with its own end-to-end id that nobody could explain."""
+        same = self._by_name.get((-line.amount, "end to end", line.end_to_end_id or ""))
+        return _undoes(line) and bool(same)
+
+    def _collection(self, new: NewLine) -> BookedLine | None:
+        """Direct debits that came in, alone or as a batch in one sum, or one that came back."""
+        named, amount = self._named(new.line), new.line.amount
+        if amount < 0:
+            return self._collection_back(new, named)
+        waiting = [one for one in named if not one.credited and one.id not in self.credited]
+        expected = [one for one in waiting if one.state in EXPECTED]
+        # A bank may credit a whole batch and take back what wasn't paid, or leave that out.
+        for some in (waiting, expected) if len(named) > 1 else (expected,):
+            if some and not _undoes(new.line) and sum(one.amount for one in some) == amount:
+                self.credited.update((one.id, new.id) for one in some)
+                ids = tuple(one.id for one in some)
+                return BookedLine(new, LineOutcome.COLLECTED, collections=ids)
+        return None
+
+    def _collection_back(self, new: NewLine, named: Sequence[KnownCollection]) -> BookedLine | None:
+        if len(named) != 1 or named[0].amount != -new.line.amount:
+            return None
+        [one] = named
+        came = one.credited or one.id in self.credited
+        if not came or one.returned or one.id in self.returned:
+            return None
+        self.returned[one.id] = new.id
+        return BookedLine(new, LineOutcome.COLLECTION_UNPAID, collections=(one.id,))
 
     def _payment(self, new: NewLine, payment: KnownPayment) -> BookedLine | None:
         """A payment of ours that went out, or that came back after it had."""

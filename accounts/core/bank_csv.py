@@ -36,6 +36,7 @@ from accounts.core.bank_statement import (
     account_from_text,
     with_unique_references,
 )
+from accounts.core.collecting import collection_in
 from accounts.core.errors import AmountRefused
 from accounts.core.money import Pence, pence_from_text, text_from_pence
 
@@ -104,9 +105,11 @@ def read_bank_csv(data: bytes, *, account: str) -> BankStatement:
 
 
 def _ours(row: _Row) -> str | None:
-    """Our own id of a payment that went out, where the row's text has one."""
+    """Our own id of a payment that went out, or of direct debits, where the row's text has one."""
     found = set(_OURS.findall(row.text)) if row.amount < 0 else set()
-    return found.pop() if len(found) == 1 else None
+    if found:
+        return found.pop() if len(found) == 1 else None
+    return collection_in(row.text)
 
 
 def _rows(data: bytes) -> Iterator[_Row]:

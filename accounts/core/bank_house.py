@@ -25,12 +25,14 @@ class BankHouse:
         cooling_off_days: calendar days from the verification of bank details to the first
             withdrawal to them, so that who took over an account isn't paid before its owner
             has seen it.
+        creditor_id: ours in direct debits: a Bacs service user number or a SEPA creditor id.
     """
 
     client: BankDetails
     own: BankDetails
     fund: BankDetails
     cooling_off_days: int = 3
+    creditor_id: str = ""
 
     def details(self, account: OurAccount) -> BankDetails:
         """Holder and identification of one of our accounts."""

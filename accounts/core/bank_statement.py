@@ -76,7 +76,8 @@ class BankLine:
         counterparty: name of the other side, or empty.
         counterparty_account: IBAN, or sort code and account number, without spaces; or empty.
         remittance: free text and structured creditor references, joined by single spaces.
-        end_to_end_id: what the payer gave the payment, ``None`` where nothing was provided.
+        end_to_end_id: what the payer gave the payment, or we a direct debit or a batch of them that
+            is booked in one sum; ``None`` where nothing was provided.
         return_reason: code of a returned payment (``AC04``), empty where the bank gives none;
             ``None`` for what isn't a return.
         transaction_code: the bank's, such as ``PMNT-RCDT-ESCT``; or empty.

@@ -44,6 +44,8 @@ class LineOutcome(StrEnum):
     SWEEP_CONFIRMED = "sweep_confirmed"
     SWEEP_RETURNED = "sweep_returned"
     MOVED = "moved"
+    COLLECTED = "collected"
+    COLLECTION_UNPAID = "collection_unpaid"
     UNEXPLAINED = "unexplained"
 
 

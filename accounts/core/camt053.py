@@ -24,6 +24,7 @@ from accounts.core.bank_statement import (
     pence_moved,
     with_unique_references,
 )
+from accounts.core.collecting import BATCH_ID
 from accounts.core.errors import AmountRefused
 from accounts.core.money import CURRENCY, Pence, pence_from_text
 from accounts.core.safe_xml import Record, read_records
@@ -282,10 +283,22 @@ def _line(entry: _Fields, detail: _Fields, amount: Pence, what: str, *, alone: b
         ),
         counterparty_account=detail.account(f"RltdPties/{party}Acct", f"RltdAgts/{agent}"),
         remittance=_remittance(own, detail),
-        end_to_end_id=None if end_to_end_id in ("", _NOT_PROVIDED) else end_to_end_id,
+        end_to_end_id=_our_batch(own, detail)
+        if end_to_end_id in ("", _NOT_PROVIDED)
+        else end_to_end_id,
         return_reason=detail.first("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry") if returned else None,
         transaction_code=_transaction_code(detail) or _transaction_code(entry),
     )
+
+
+def _our_batch(own: _Fields, detail: _Fields) -> str | None:
+    """The id of a batch of ours that is booked in one sum; a bank's own batches are none."""
+    for fields, path in ((own, "NtryDtls/Btch"), (detail, "Refs")):
+        for name in ("PmtInfId", "MsgId"):
+            text = fields.first(f"{path}/{name}")
+            if BATCH_ID.fullmatch(text):
+                return text
+    return None
 
 
 def _remittance(own: _Fields, detail: _Fields) -> str:

@@ -45,6 +45,7 @@ class Kind(StrEnum):
     DEBT = "debt"
     CLEARING = "clearing"
     SUSPENSE = "suspense"
+    COLLECTING = "collecting"
     FEES = "fees"
     OWN_FUNDS = "own_funds"
     PROVISION_FUND = "provision_fund"
@@ -166,6 +167,15 @@ CHART: tuple[ChartLine, ...] = (
         floored=True,
         stripes=STRIPES,
         meaning="Money that arrived and is not yet known to be anyone's.",
+    ),
+    ChartLine(
+        Kind.COLLECTING,
+        Book.CASH,
+        Side.DEBIT,
+        Owner.PLATFORM,
+        floored=False,
+        stripes=STRIPES,
+        meaning="Direct debits collected, and not yet on a statement of the bank.",
     ),
     ChartLine(
         Kind.FEES,

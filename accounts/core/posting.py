@@ -88,6 +88,15 @@ class EntryKind(StrEnum):
     BANK_MOVED = "bank_moved"
     BANK_UNEXPLAINED = "bank_unexplained"
     REVERSED = "reversed"
+    PAYMENT_BOUNCED = "payment_bounced"
+    LOAN_CORRECTED = "loan_corrected"
+    LOAN_CHANGED = "loan_changed"
+    CLAIM_WRITTEN_OFF = "claim_written_off"
+    FUND_PAID = "fund_paid"
+    FEE_REFUNDED = "fee_refunded"
+    COLLECTED = "collected"
+    COLLECTION_UNPAID = "collection_unpaid"
+    MATCH_CANCELLED = "match_cancelled"
 
 
 # Entries about money alone, which another entry can take back without anything else to undo.

@@ -158,15 +158,16 @@ def client_money(held: Mapping[Kind, Held]) -> Check:
 
     Three ponds, each a bank account and what lies in it::
 
-        client:  client_bank    =  cash + on_offer + matched + on_its_way + clearing
-                                   + suspense + fees
-        own:     own_bank       =  own_funds - debt
-        fund:    fund_bank      =  provision_fund
+        client:  client_bank + collecting  =  cash + on_offer + matched + on_its_way + clearing
+                                              + suspense + fees
+        own:     own_bank                  =  own_funds - debt
+        fund:    fund_bank                 =  provision_fund
 
     The cash book's sum says only that all three together balance, so the client's can be short by
     what another has too much: ::
 
-        client_bank - requirement  =  (own_funds - debt - own_bank) + (provision_fund - fund_bank)
+        client_bank + collecting - requirement
+            =  (own_funds - debt - own_bank) + (provision_fund - fund_bank)
 
     A member's **debt** is money that left the client account and was somebody else's: the member
     owes it to Tenner, and Tenner owes it to the pond. No client's debt makes another's money less
@@ -178,9 +179,12 @@ def client_money(held: Mapping[Kind, Held]) -> Check:
     nothing counts as nothing. **Money on its way** leaves when the bank has paid it. **Money in
     suspense** counts: it may be a client's.
 
+    **Collecting** is money of direct debits that borrowers have been given credit for and that no
+    statement shows yet: it is looked at by itself, collection by collection.
+
     Too much is a difference as well: Tenner's own money has to be taken out (CASS 7.15.29).
     """
-    resource = held.get(Kind.CLIENT_BANK, Held()).net
+    resource = sum(held.get(kind, Held()).net for kind in (Kind.CLIENT_BANK, Kind.COLLECTING))
     requirement = sum(held.get(kind, Held()).owed for kind in CLIENT_MONEY)
     debts = held.get(Kind.DEBT, Held()).net
     owing = f"; members owe {text_from_pence(debts)}" if debts else ""

@@ -9,6 +9,7 @@ from accounts.models.banking import (
     PaymentFileStored,
     SuspenseItem,
 )
+from accounts.models.collecting import Collection, CollectionFileStored, Mandate
 from accounts.models.ledger import Account, ChartLine, ClosedDay, Entry, Operation, Transfer
 from accounts.models.member import Member, Role
 from accounts.models.reconciliation import Break, Reconciliation, ReconciliationCheck
@@ -23,8 +24,11 @@ __all__ = [
     "Break",
     "ChartLine",
     "ClosedDay",
+    "Collection",
+    "CollectionFileStored",
     "DayBalance",
     "Entry",
+    "Mandate",
     "Member",
     "Operation",
     "OutgoingPayment",

@@ -8,6 +8,7 @@ from django.db import connection
 
 from accounts.core.bank_states import IN_SUSPENSE, UNDER_WAY, PaymentKind
 from accounts.core.chart import Kind
+from accounts.core.collecting import STRAY, CollectionState
 from accounts.core.journal import account_name
 from accounts.core.reconciliation import (
     Check,
@@ -29,7 +30,7 @@ def internal_checks(
 ) -> tuple[list[Check], SealMark | None]:
     """Every internal check of the accounts room, as of now; call it in one snapshot.
 
-    Nine statements, and those of the journal: three a block of about 200,000 transfers.
+    Eleven statements, and those of the journal: three a block of about 200,000 transfers.
 
     Args:
         since: the journal is derived again from here; all of it from ``SealMark()``.
@@ -47,6 +48,8 @@ def internal_checks(
         client_money(held),
         fund_money(held),
         _suspense(held),
+        _collecting(held),
+        _strays(),
         _on_its_way(),
         _floors(stored.checked),
         journal,
@@ -124,6 +127,51 @@ def _suspense(held: dict[Kind, Held]) -> Check:
     found = held.get(Kind.SUSPENSE, Held()).net
     title = "Suspense holds the money of its open items"
     return compare("suspense", title, [Compared("suspense", items, found)])
+
+
+def _collecting(held: dict[Kind, Held]) -> Check:
+    """What collecting holds against the direct debits that are in it; one statement.
+
+    A direct debit is in it once it counted as collected, until its payment is taken back, and what
+    its subject couldn't take once it is the member's cash, until that is taken back; a line that
+    brought it takes it out, and one that took it back puts it in again. Where there are none
+    at all, payments were taken in without, and there is nothing to compare with.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(sum("
+            "(amount - rest) * (taken_on IS NOT NULL AND state <> %s)::integer"
+            " + rest * (rest_on IS NOT NULL AND rest_back_on IS NULL)::integer - amount"
+            " * (credited_line_id IS NOT NULL AND returned_line_id IS NULL)::integer), 0)::bigint"
+            " FROM accounts_collection",
+            [CollectionState.BOUNCED.value],
+        )
+        count, expected = cursor.fetchone()
+    found = held.get(Kind.COLLECTING, Held()).net
+    rows = [Compared("collecting", expected, found)] if count else []
+    return compare("collecting", "Collecting holds what is collected and on no statement", rows)
+
+
+def _strays() -> Check:
+    """Direct debits that the bank brought and that count for nothing; one statement.
+
+    Their loan could take them no more, or they were told to be unpaid before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT end_to_end_id, amount, collect_on FROM accounts_collection"
+            " WHERE credited_line_id IS NOT NULL AND returned_line_id IS NULL"
+            " AND state = ANY (%s) ORDER BY id",
+            [[state.value for state in STRAY]],
+        )
+        rows = cursor.fetchall()
+    findings = tuple(
+        Finding(f"collection:{name}", amount, "at the bank, and for no payment", day)
+        for name, amount, day in rows
+    )
+    title = "Direct debits that the bank brought are payments"
+    found = sum(finding.amount for finding in findings)
+    return Check("collection_stray", title, found=found, checked=len(rows), findings=findings)
 
 
 def _on_its_way() -> Check:

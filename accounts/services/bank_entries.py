@@ -30,6 +30,12 @@ _CLIENT: dict[LineOutcome, tuple[EntryKind, Kind, Kind]] = {
     LineOutcome.SWEEP_RETURNED: (EntryKind.FEES_SWEPT, Kind.CLIENT_BANK, Kind.FEES),
     LineOutcome.MOVED: (EntryKind.ADVANCED, Kind.CLIENT_BANK, Kind.OWN_FUNDS),
     LineOutcome.DEPOSIT_REVERSED: (EntryKind.DEPOSIT_REVERSED, Kind.SUSPENSE, Kind.CLIENT_BANK),
+    LineOutcome.COLLECTED: (EntryKind.COLLECTED, Kind.CLIENT_BANK, Kind.COLLECTING),
+    LineOutcome.COLLECTION_UNPAID: (
+        EntryKind.COLLECTION_UNPAID,
+        Kind.COLLECTING,
+        Kind.CLIENT_BANK,
+    ),
 }
 # The bank's account of each of ours, and whose money an unordered movement on it is.
 _BANK: dict[OurAccount, tuple[Kind, Kind]] = {
@@ -126,6 +132,8 @@ def _rule(one: BookedLine) -> tuple[EntryKind, Kind, Kind]:
 def _draft(one: BookedLine, actor: str) -> EntryDraft:
     if one.member_id:
         reference = f"member:{one.member_id}"
+    elif len(one.collections) == 1:
+        reference = f"collection:{one.collections[0]}"
     elif one.payment_id:
         reference = f"payment:{one.payment_id}"
     else:

@@ -22,4 +22,6 @@ def bank_house() -> BankHouse:
             settings.TENNER_FUND_ACCOUNT,
         )
     )
-    return BankHouse(client, own, fund, settings.TENNER_COOLING_OFF_DAYS)
+    return BankHouse(
+        client, own, fund, settings.TENNER_COOLING_OFF_DAYS, settings.TENNER_CREDITOR_ID
+    )

@@ -22,6 +22,7 @@ from accounts.core.bank_overlap import (
 from accounts.core.bank_statement import BankStatement, check_continuity
 from accounts.core.bank_states import FileFormat, FileState, LineOutcome, OurAccount
 from accounts.core.camt053 import read_camt053
+from accounts.core.collecting import collection_in
 from accounts.core.errors import AccountsRefusal
 from accounts.core.references import member_in
 from accounts.selectors.bank_matching import (
@@ -38,8 +39,10 @@ from accounts.services.bank_files import ReceivedFile, find_file, keep_refused, 
 from accounts.services.bank_house import bank_house
 from accounts.services.bank_rows import (
     lock_bank_accounts,
+    lock_collections,
     lock_items,
     lock_payments,
+    move_collections,
     move_payments,
     next_ids,
     write_items,
@@ -218,6 +221,7 @@ def _book(file: ReceivedFile, statements: Sequence[BankStatement], closed: date 
     write_lines(booked, places, own=own)
     write_items(booked, desk.item_states, on=file.received_on, actor=file.actor)
     move_payments(desk.payment_states)
+    move_collections(booked)
     post(posting_of_lines(booked, actor=file.actor))
     return _Booked(file_id, booked)
 
@@ -241,6 +245,9 @@ def _desk(new: Sequence[NewLine]) -> Desk:
     """Everything that the lines may be about, locked where they may change it."""
     payments = lock_payments([one.line.end_to_end_id for one in new if one.line.end_to_end_id])
     client = [one.line for one in new if one.account is OurAccount.CLIENT]
+    collections = lock_collections(
+        [name for ln in client if (name := ln.end_to_end_id or collection_in(ln.remittance))]
+    )
     earlier = lock_items(
         earlier_lines([ln for ln in client if ln.reversal or ln.return_reason is not None]),
         payments.values(),
@@ -254,4 +261,4 @@ def _desk(new: Sequence[NewLine]) -> Desk:
     )
     own = bank_house().own
     names = {own.identification, own.domestic or own.identification}
-    return Desk(payments, members.payers, members.holders, earlier, names)
+    return Desk(payments, members.payers, members.holders, earlier, names, collections)

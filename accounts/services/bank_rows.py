@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -10,7 +11,12 @@ from typing import Any
 import psycopg
 from django.db import connection
 
-from accounts.core.bank_booking import BookedLine, EarlierLine, KnownPayment
+from accounts.core.bank_booking import (
+    BookedLine,
+    EarlierLine,
+    KnownCollection,
+    KnownPayment,
+)
 from accounts.core.bank_overlap import content_digest, lasting_reference
 from accounts.core.bank_statement import BankStatement
 from accounts.core.bank_states import (
@@ -20,6 +26,7 @@ from accounts.core.bank_states import (
     PaymentState,
     SuspenseState,
 )
+from accounts.core.collecting import EXPECTED, LONGEST_REASON, CollectionState
 
 # Advisory locks of this class are held by whoever books a statement of the account of that number.
 _LOCK_CLASS = 7404
@@ -48,6 +55,78 @@ def lock_payments(end_to_end_ids: Collection[str]) -> dict[str, KnownPayment]:
             row[0]: KnownPayment(row[1], PaymentKind(row[2]), PaymentState(row[3]), *row[4:])
             for row in cursor.fetchall()
         }
+
+
+def lock_collections(names: Collection[str]) -> dict[str, list[KnownCollection]]:
+    """Direct debits by end-to-end id, batch's id and file's id, locked; one statement at most."""
+    if not names:
+        return {}
+    found: dict[str, list[KnownCollection]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.end_to_end_id, c.batch, coalesce(f.message_id, ''), c.id, c.state, c.amount,"
+            " c.credited_line_id IS NOT NULL, c.returned_line_id IS NOT NULL"
+            " FROM accounts_collection AS c"
+            " LEFT JOIN accounts_collectionfilestored AS f ON f.id = c.file_id"
+            " WHERE c.end_to_end_id = ANY (%(names)s) OR (c.batch <> '' AND c.batch = ANY"
+            " (%(names)s)) OR c.file_id IN (SELECT id FROM accounts_collectionfilestored"
+            " WHERE message_id = ANY (%(names)s)) ORDER BY c.id FOR UPDATE OF c",
+            {"names": sorted(set(names))},
+        )
+        for *named, number, state, amount, credited, returned in cursor.fetchall():
+            one = KnownCollection(number, CollectionState(state), amount, credited, returned)
+            for name in named:
+                if name:
+                    found[name].append(one)
+    return dict(found)
+
+
+def move_collections(booked: Sequence[BookedLine]) -> None:
+    """Direct debits that came in, or came back unpaid; two statements at most.
+
+    One that came back is unpaid from then on; one that was known to be unpaid stays what it is.
+    """
+    if not any(one.collections for one in booked):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE accounts_collection AS c SET credited_line_id = n.line"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS n (id, line) WHERE c.id = n.id",
+            _columns(
+                [
+                    (number, one.new.id)
+                    for one in booked
+                    if one.outcome is LineOutcome.COLLECTED
+                    for number in one.collections
+                ],
+                2,
+            ),
+        )
+        cursor.execute(
+            "UPDATE accounts_collection AS c SET returned_line_id = n.line,"
+            " reason = CASE WHEN c.reason = '' THEN n.reason ELSE c.reason END,"
+            " state = CASE WHEN c.state = ANY (%s) THEN %s ELSE c.state END"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS n (id, line, reason)"
+            " WHERE c.id = n.id",
+            [
+                [state.value for state in EXPECTED],
+                CollectionState.UNPAID.value,
+                *_columns(
+                    [
+                        (number, one.new.id, (one.new.line.return_reason or "")[:LONGEST_REASON])
+                        for one in booked
+                        if one.outcome is LineOutcome.COLLECTION_UNPAID
+                        for number in one.collections
+                    ],
+                    3,
+                ),
+            ],
+        )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as columns, which there are also of no rows."""
+    return [[row[place] for row in rows] for place in range(width)]
 
 
 def lock_items(

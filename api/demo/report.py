@@ -11,7 +11,7 @@ from rich.table import Table
 from api.demo.run import Demo
 from marketplace.core.arrays import IntArray
 from marketplace.models import CycleMarket
-from marketplace.selectors.audit import Finding
+from marketplace.selectors.findings import Finding
 from marketplace.selectors.returns import Returns
 from marketplace.selectors.spread import Idle, Spread
 from risk.selectors.model_versions import TrainingReport

@@ -38,6 +38,7 @@ from marketplace.models import Application, Loan
 from marketplace.selectors.collecting import collectable
 from marketplace.selectors.markets import list_markets
 from marketplace.services.ageing import age_loans
+from marketplace.services.agreements import accept_agreements
 from marketplace.services.borrowing import (
     ListingDraft,
     apply_for_loans,
@@ -221,18 +222,21 @@ def match(demo: Demo, progress: Progress) -> None:
 
 
 def pay_borrowers(demo: Demo, progress: Progress) -> None:
-    """Pay the funded loans out, and send the borrowers their money."""
+    """The borrowers accept; the loans are paid out, and the borrowers sent their money."""
     on = demo.world.starts_on
     funded = list(Loan.objects.filter(state=LoanState.FUNDED).order_by("pk"))
-    pay_out(loan_ids=[loan.pk for loan in funded], on=on, actor=ACTOR, key="demo-pay-out")
-    progress(1, 2)
+    ids = [loan.pk for loan in funded]
+    accept_agreements(loan_ids=ids, on=on, actor=ACTOR, key="demo-acceptance")
+    progress(1, 3)
+    pay_out(loan_ids=ids, on=on, actor=ACTOR, key="demo-pay-out")
+    progress(2, 3)
     movements = [
         CashMovement(loan.borrower_id, loan.amount - loan.arrangement_fee, f"loan/{loan.pk}")
         for loan in funded
     ]
     send_withdrawals(movements=movements, on=on, actor=ACTOR)
     confirm_withdrawals(movements=movements, on=on, actor=ACTOR)
-    progress(2, 2)
+    progress(3, 3)
 
 
 def service(demo: Demo, progress: Progress) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 import graphene
 
 from accounts.selectors.banking import current_bank_details, find_withdrawal, payment_by_key
+from accounts.selectors.collecting import mandate_by_key
 from accounts.services.bank_details import register_bank_details
+from accounts.services.mandates import cancel_mandate, set_up_mandate
 from accounts.services.withdrawals import cancel_withdrawal, request_withdrawal
 from api.errors import NotFound
-from api.graphql.access import account_holder
+from api.graphql.access import account_holder, borrower
 from api.graphql.ids import NOTHING_THERE, public_id_of
 from api.graphql.keyed import Asked, KeyedInput, KeyedMutation
-from api.graphql.types.banking import BankDetails, Withdrawal
+from api.graphql.types.banking import BankDetails, DirectDebit, Withdrawal
 from api.graphql.wire import MoneyInput, pence
 
 
@@ -99,3 +101,42 @@ class CancelWithdrawal(KeyedMutation):
             raise NotFound(NOTHING_THERE, field="payment")
         cancel_withdrawal(payment_id=payment.key, member_id=member.pk, key=asked.key, on=asked.on)
         return cls(withdrawal=payment_by_key(payment.key))
+
+
+class DirectDebitInput(KeyedInput):
+    """Nothing beyond the key: it is about the account that is registered and verified."""
+
+
+class SetUpDirectDebit(KeyedMutation):
+    """Let us collect what falls due from the borrower's verified bank account.
+
+    It takes the place of one for another account.
+    """
+
+    takes = DirectDebitInput
+    allows = borrower
+    direct_debit = graphene.Field(DirectDebit)
+
+    @classmethod
+    def change(cls, asked: Asked) -> Any:
+        """Take the leave of the borrower who asks."""
+        mandate = set_up_mandate(
+            member_id=asked.member.pk, on=asked.on, key=asked.key, actor=asked.actor
+        )
+        return cls(direct_debit=mandate_by_key(mandate))
+
+
+class CancelDirectDebit(KeyedMutation):
+    """Take back the leave to collect; what the bank has been given already is collected still."""
+
+    takes = DirectDebitInput
+    allows = borrower
+    direct_debit = graphene.Field(DirectDebit)
+
+    @classmethod
+    def change(cls, asked: Asked) -> Any:
+        """Cancel the mandate of the borrower who asks."""
+        mandate = cancel_mandate(
+            member_id=asked.member.pk, on=asked.on, key=asked.key, actor=asked.actor
+        )
+        return cls(direct_debit=mandate_by_key(mandate))

@@ -37,13 +37,24 @@ LONGEST_QUERY = 20_000
 
 # Fields that give a page: what is inside counts as often as the page has rows.
 PAGES = frozenset(
-    {"applications", "listings", "offers", "portfolio", "myLoans", "statement", "withdrawals"}
+    {
+        "applications",
+        "listings",
+        "myLoans",
+        "notices",
+        "offers",
+        "portfolio",
+        "statement",
+        "withdrawals",
+    }
 )
 # Fields that give a list: how long each can be expected to be.
 LISTS: Mapping[str, int] = {
     "asked": 12,
+    "distributions": 60,
     "edges": 1,  # counted by the page around it
     "errors": 1,
+    "events": 20,
     "history": 100,
     "instalments": 60,
     "ladder": 8,
@@ -51,8 +62,10 @@ LISTS: Mapping[str, int] = {
     "narrowing": 5,
     "lines": 100,
     "markets": 12,
+    "payments": 60,
     "queue": 12,
     "rates": 12,
+    "ratios": 4,
     "reasons": 5,
 }
 # Fields that read or change more than what they return.
@@ -64,8 +77,11 @@ WORK: Mapping[str, int] = {
     "spread": 300,
     "totals": 300,
     "portfolio": 200,
+    "provisionFund": 500,
+    "receipts": 200,
     "myLoans": 200,
     "statement": 500,
+    "agreement": 500,
     "placeOffer": 5_000,
     "placePoolOffer": 5_000,
     "changeOffer": 5_000,
@@ -74,6 +90,19 @@ WORK: Mapping[str, int] = {
     "cancelOffer": 5_000,
     "applyForLoan": 5_000,
     "listLoan": 5_000,
+    "acceptAgreement": 5_000,
+    "cancelFundedLoan": 5_000,
+    "settlementQuote": 2_000,
+    "prepaymentQuote": 4_000,
+    "holidayQuote": 2_000,
+    "dueDayQuote": 2_000,
+    "rescissionQuote": 2_000,
+    "payLoan": 5_000,
+    "prepayLoan": 5_000,
+    "settleLoan": 5_000,
+    "rescindLoan": 5_000,
+    "changeDueDay": 5_000,
+    "takeHoliday": 5_000,
 }
 
 

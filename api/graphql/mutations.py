@@ -9,9 +9,24 @@ import graphene
 
 from api.errors import InputRefused, NotFound
 from api.graphql.access import borrower
-from api.graphql.bank_mutations import CancelWithdrawal, RegisterBankDetails, RequestWithdrawal
+from api.graphql.agreement_mutations import AcceptAgreement, CancelFundedLoan
+from api.graphql.bank_mutations import (
+    CancelDirectDebit,
+    CancelWithdrawal,
+    RegisterBankDetails,
+    RequestWithdrawal,
+    SetUpDirectDebit,
+)
 from api.graphql.ids import NOTHING_THERE, public_id_of
 from api.graphql.keyed import Asked, KeyedInput, KeyedMutation
+from api.graphql.loan_mutations import (
+    ChangeDueDay,
+    PayLoan,
+    PrepayLoan,
+    RescindLoan,
+    SettleLoan,
+    TakeHoliday,
+)
 from api.graphql.offer_mutations import (
     CancelOffer,
     ChangeOffer,
@@ -133,6 +148,16 @@ class Mutation(graphene.ObjectType):
     cancel_offer = CancelOffer.Field()
     apply_for_loan = ApplyForLoan.Field()
     list_loan = ListLoan.Field()
+    accept_agreement = AcceptAgreement.Field()
+    cancel_funded_loan = CancelFundedLoan.Field()
+    pay_loan = PayLoan.Field()
+    prepay_loan = PrepayLoan.Field()
+    settle_loan = SettleLoan.Field()
+    rescind_loan = RescindLoan.Field()
+    change_due_day = ChangeDueDay.Field()
+    take_holiday = TakeHoliday.Field()
     register_bank_details = RegisterBankDetails.Field()
+    set_up_direct_debit = SetUpDirectDebit.Field()
+    cancel_direct_debit = CancelDirectDebit.Field()
     request_withdrawal = RequestWithdrawal.Field()
     cancel_withdrawal = CancelWithdrawal.Field()

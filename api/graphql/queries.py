@@ -15,14 +15,17 @@ from accounts.selectors.banking import find_withdrawal
 from api.business_date import today
 from api.errors import NotFound
 from api.graphql.access import borrower, lender, signed_in
-from api.graphql.ids import NOTHING_THERE, named, public_id
+from api.graphql.ids import NOTHING_THERE, named, public_id, public_id_of
 from api.graphql.paging import PageField, connection, wanted
 from api.graphql.types.expectation import Expectation
 from api.graphql.types.lending import PortfolioConnection
 from api.graphql.types.loan import MyLoanConnection
 from api.graphql.types.market import Market, QuoteAnswer
+from api.graphql.types.notice import Agreement
+from api.graphql.types.provision_fund import ProvisionFund
 from api.graphql.types.viewer import Viewer
 from api.graphql.wire import MoneyInput, RateInput
+from marketplace.selectors.agreements import find_agreement
 from marketplace.selectors.borrowings import (
     find_application,
     find_borrowed_loan,
@@ -31,6 +34,8 @@ from marketplace.selectors.borrowings import (
 )
 from marketplace.selectors.depth import market_with_depth, markets_with_depth
 from marketplace.selectors.expectations import expectation_of
+from marketplace.selectors.fund_coverage import fund_coverage
+from marketplace.selectors.notices import find_notice
 from marketplace.selectors.offers import find_offer
 from marketplace.selectors.portfolio import (
     find_loan_as_lender,
@@ -44,6 +49,7 @@ _FOUND_BY: dict[str, Callable[[Member, str], Any]] = {
     "Listing": lambda member, text: find_listing(member.pk, public_id(text)),
     "Loan": lambda member, text: find_loan_as_lender(member.pk, public_id(text)),
     "MyLoan": lambda member, text: find_borrowed_loan(member.pk, public_id(text)),
+    "Notice": lambda member, text: find_notice(member.pk, public_id(text)),
     "Offer": lambda member, text: find_offer(member.pk, public_id(text), today()),
     "Part": lambda member, text: find_part(member.pk, text),
     "Withdrawal": lambda member, text: find_withdrawal(member.pk, public_id(text)),
@@ -79,6 +85,16 @@ class Query(graphene.ObjectType):
     expectation = graphene.Field(
         Expectation,
         description="What the lender should expect of the parts held; none without parts that run.",
+    )
+    agreement = graphene.Field(
+        Agreement,
+        loan_id=graphene.ID(required=True),
+        description="The terms of a loan of the borrower's own: as offered while it is funded, as "
+        "accepted from then on; none for a loan that was not accepted in time.",
+    )
+    provision_fund = graphene.Field(
+        ProvisionFund,
+        description="How far the provision fund goes against losses; it guarantees nothing.",
     )
     my_loans = PageField(MyLoanConnection, description="The borrower's loans.")
 
@@ -122,6 +138,18 @@ class Query(graphene.ObjectType):
     def resolve_expectation(root: Any, info: graphene.ResolveInfo) -> Any:
         """The lender's own."""
         return expectation_of(lender(info).pk)
+
+    @staticmethod
+    def resolve_agreement(root: Any, info: graphene.ResolveInfo, loan_id: str) -> Any:
+        """The borrower's own."""
+        member = borrower(info)
+        return find_agreement(member.pk, public_id_of(loan_id, "MyLoan", field="loan"), today())
+
+    @staticmethod
+    def resolve_provision_fund(root: Any, info: graphene.ResolveInfo) -> Any:
+        """For anyone signed in."""
+        signed_in(info)
+        return fund_coverage(today())
 
     @staticmethod
     def resolve_my_loans(

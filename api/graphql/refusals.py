@@ -26,6 +26,7 @@ _FIELDS = {
     "exposure_share": "exposureShare",
     "highest_rate": "highestRate",
     "key": "idempotencyKey",
+    "loan": "loanId",
     "offer": "offerId",
     "payment": "withdrawalId",
     "sort_code": "sortCode",

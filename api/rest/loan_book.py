@@ -93,7 +93,7 @@ class LoanBook(APIView):
         Raises:
             InputRefused: not a date, or one in the future.
         """
-        on = _snapshot_date(request.query_params.get("on"))
+        on = snapshot_date(request.query_params.get("on"))
         return StreamingHttpResponse(
             _begun(loan_book_csv(on, secret=settings.LOAN_BOOK_SECRET)),
             content_type="text/csv; charset=utf-8",
@@ -106,7 +106,12 @@ class LoanBook(APIView):
         )
 
 
-def _snapshot_date(text: str | None) -> date:
+def snapshot_date(text: str | None) -> date:
+    """The day that is asked for, today without one.
+
+    Raises:
+        InputRefused: not a date, or one in the future.
+    """
     if text is None:
         return today()
     try:

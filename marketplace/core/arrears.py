@@ -7,7 +7,8 @@ design, "A loan's life"; P2P Finance Association, disclosure of bad debt.
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
 from enum import StrEnum
 
 from marketplace.core.schedule import add_months
@@ -54,17 +55,40 @@ def arrears_bucket(days: int) -> ArrearsBucket:
     return next((bucket for last, bucket in _UP_TO if days <= last), ArrearsBucket.OVER_120)
 
 
-def default_date(oldest_unpaid_due: date, *, months: int = DEFAULT_MONTHS) -> date:
+def default_date(
+    oldest_unpaid_due: date,
+    *,
+    months: int = DEFAULT_MONTHS,
+    standstill: Iterable[tuple[date, date]] = (),
+) -> date:
     """Return the first day on which the loan is in default: that day, four calendar months on.
 
     The day is clipped to a shorter month's end: unpaid since 31 October is default on 28 February.
+
+    Args:
+        oldest_unpaid_due: due date of the oldest instalment not fully paid.
+        months: calendar months that it lies back at default.
+        standstill: spells of an arrangement or of hardship in order, each from the day on which it
+            began to the one at whose end it ended; their days after that due date don't count.
     """
-    return add_months(oldest_unpaid_due, months)
+    day = add_months(oldest_unpaid_due, months)
+    for first, end in standstill:
+        if first < day:
+            day += timedelta(days=max((end - max(first, oldest_unpaid_due)).days, 0))
+    return day
 
 
-def is_default(oldest_unpaid_due: date | None, on: date, *, months: int = DEFAULT_MONTHS) -> bool:
-    """Return whether the oldest unpaid due date is four calendar months past."""
-    return oldest_unpaid_due is not None and on >= default_date(oldest_unpaid_due, months=months)
+def is_default(
+    oldest_unpaid_due: date | None,
+    on: date,
+    *,
+    months: int = DEFAULT_MONTHS,
+    standstill: Iterable[tuple[date, date]] = (),
+) -> bool:
+    """Return whether the loan is in default on a day (see :func:`default_date`)."""
+    return oldest_unpaid_due is not None and on >= default_date(
+        oldest_unpaid_due, months=months, standstill=standstill
+    )
 
 
 def is_industry_arrears(days: int) -> bool:

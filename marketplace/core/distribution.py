@@ -41,8 +41,8 @@ from marketplace.core.arrays import (
 from marketplace.core.errors import ShapeRefused, SpreadRefused
 from marketplace.core.interest import check_interest_bounds, fee_rate_e12, fixed_interest
 
-_BLOCK_ROWS = 32_768
-_SHORT_BITS, _LONG_BITS = 31, 63
+_BLOCK_ROWS = 65_536
+_SHORT_BITS, _LONG_BITS = 31, 63  # without the sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def distribute(book: PartBook, receipts: Receipts, *, fee_ppm: npt.ArrayLike) ->
     totals = segment_sums(columns[1], starts)
     for months in payment[1:3]:
         check_interest_bounds(columns[1], columns[3], months, totals)
-    after = [np.empty_like(columns[0]) for _ in range(3)]
+    shares, after = ([np.empty_like(columns[0]) for _ in range(3)] for _ in range(2))
     for loans, rows in _blocks(starts):
         block = _Block(
             starts=starts[loans.start : loans.stop] - rows.start,
@@ -188,11 +188,12 @@ def distribute(book: PartBook, receipts: Receipts, *, fee_ppm: npt.ArrayLike) ->
             columns=tuple(column[rows] for column in columns),
             payment=tuple(column[loans] for column in payment),
         )
-        for whole, part in zip(after, _distribute_block(block), strict=True):
-            whole[rows] = part
-    new = [_put_back(column, order) for column in after]
-    old = (book.principal_received, book.interest_received, book.fee_received)
-    return Distribution(*(n - o for n, o in zip(new, old, strict=True)), *new)
+        new, old = _distribute_block(block), block.columns[4:]
+        # Differences are taken while both sides are in the cache.
+        for share, whole, later, before in zip(shares, after, new, old, strict=True):
+            whole[rows] = later
+            np.subtract(later, before, out=share[rows])
+    return Distribution(*(_put_back(column, order) for column in (*shares, *after)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,57 +268,76 @@ def _spread_block(
     counts = _counts(starts, weights.shape[0])
     due = np.add.reduceat(weights, starts)
     target = np.add.reduceat(received, starts) + amounts
-    if (amounts < 0).any() or (target > due).any() or weights.min() < 0 or received.min() < 0:
+    smallest, largest = int(weights.min()), int(weights.max())
+    if (amounts < 0).any() or (target > due).any() or min(smallest, int(received.min())) < 0:
         raise SpreadRefused("An amount can't be below nothing or beyond what is left.")
-    largest = int(weights.max())
     if max(int(target.max()), weights.shape[0]) * largest > LARGEST_INT:
         raise SpreadRefused("The amounts to be spread are beyond what is handled exactly.")
     row_due = np.repeat(np.maximum(due, 1), counts)
-    exact = np.repeat(target, counts) * weights
-    floor = exact // row_due
-    rest = exact - floor * row_due
+    rest = np.repeat(target, counts)
+    rest *= weights
+    floor = rest // row_due
+    rest -= floor * row_due
     partly = rest > 0
-    ahead = received > floor
-    if (received - floor > partly).any():
+    if (received > floor + partly).any():
         raise SpreadRefused("A running total is above its share: replay the loan's payments.")
+    ready = partly & (received <= floor)
     totals: IntArray = np.maximum(received, floor)
     left = target - np.add.reduceat(totals, starts)
     if not left.any():
         return totals
-    ready = partly & ~ahead
-    each = np.add.reduceat(ready, starts, dtype=np.int64)
-    if (left < 0).any() or (left > each).any():
+    if (left < 0).any() or (left > np.add.reduceat(ready, starts, dtype=np.int64)).any():
         raise SpreadRefused("The running totals can't be completed: replay the loan's payments.")
-    rows = np.flatnonzero(ready)
     # ceil((floor + 1) * P / w) - R, without the large product
-    wait = (row_due[rows] - rest[rows] - 1) // weights[rows] + 1
-    totals[_earliest(each, wait, rows, left)] += 1
+    wait = row_due
+    wait -= rest
+    wait -= 1
+    wait //= weights if smallest else np.maximum(weights, 1)
+    totals += _earliest(wait, ready, left, starts)
     return totals
 
 
-def _earliest(each: IntArray, wait: IntArray, rows: IntArray, left: IntArray) -> IntArray:
-    """Return the first ``left`` of every loan's ready rows, by waiting time, then by row.
+def _earliest(wait: IntArray, ready: BoolArray, left: IntArray, starts: IntArray) -> BoolArray:
+    """Say which rows get a penny: the first ``left`` ready ones of every loan, by wait, then row.
 
     Args:
-        each: how many of ``rows`` each loan has, ``[L]``; rows come by loan.
-        wait: how many pennies more the loan must receive before the row's next whole one, ``[K]``.
-        rows: the rows that are ready for a penny, ``[K]``.
-        left: how many pennies each loan has left, ``[L]``.
+        wait: how many pennies more the loan must receive before the row's next whole one, one less;
+            ``[N]``, and of no meaning where the row isn't ready.
+        ready: which rows may get a penny, ``[N]``.
+        left: how many pennies each loan has left, at most as many as it has ready rows, ``[L]``.
+        starts: where each loan's rows start, ``[L]``.
     """
-    row_bits = int(rows[-1]).bit_length()
-    wait_bits = int(wait.max()).bit_length()
-    loans = np.repeat(np.arange(each.shape[0], dtype=np.int64), each)
-    bits = row_bits + wait_bits + each.shape[0].bit_length()
-    if bits < _LONG_BITS:
-        packed = (loans << (wait_bits + row_bits)) | (wait << row_bits) | rows
-        packed = packed.astype(np.int32 if bits < _SHORT_BITS else np.int64, copy=False)
-        packed.sort()
-        rows = packed & ((1 << row_bits) - 1)
-    else:
-        rows = rows[np.lexsort((rows, wait, loans))]
-    chosen: IntArray = rows[
-        np.arange(rows.shape[0]) < np.repeat(np.cumsum(each) - each + left, each)
-    ]
+    counts = _counts(starts, wait.shape[0])
+    longest, even = int(counts.max()), int(counts.min()) == int(counts.max())
+    row_bits = longest.bit_length()
+    # One more than any wait, for rows that aren't ready.
+    never = int(wait.max(where=ready, initial=0)) + 1
+    bits = row_bits + (never + 1).bit_length() + (0 if even else starts.shape[0].bit_length())
+    if bits > _LONG_BITS:
+        return _earliest_by_columns(wait, ready, left, starts)
+    wide = np.int64 if bits > _SHORT_BITS else np.int32
+    # Loan, wait and row in one integer: sorting them sorts by loan, then by wait, then by row.
+    key = np.where(ready, wait, never).astype(wide)
+    if not even:
+        loans = np.arange(starts.shape[0], dtype=wide) << (never + 1).bit_length()
+        key += np.repeat(loans, counts)
+    key <<= row_bits
+    key += (np.arange(wait.shape[0]) - np.repeat(starts, counts)).astype(wide)
+    ranked = np.sort(key.reshape(-1, longest), axis=1).ravel() if even else np.sort(key)
+    last = np.where(left > 0, ranked[starts + np.maximum(left, 1) - 1], -1)
+    chosen: BoolArray = key <= np.repeat(last.astype(wide), counts)
+    return chosen
+
+
+def _earliest_by_columns(
+    wait: IntArray, ready: BoolArray, left: IntArray, starts: IntArray
+) -> BoolArray:
+    """The same for waits so long that loan, wait and row don't fit one integer."""
+    counts = _counts(starts, wait.shape[0])
+    loans = np.repeat(np.arange(starts.shape[0]), counts)
+    order = np.lexsort((wait, ~ready, loans))
+    chosen = np.empty(wait.shape[0], dtype=np.bool_)
+    chosen[order] = np.arange(wait.shape[0]) < np.repeat(starts + left, counts)
     return chosen
 
 

@@ -19,6 +19,11 @@ class House:
         traded_days: the traded rate is made from the parts of so many days.
         clearing_days: business days until a collected payment counts as cleared.
         default_months: calendar months the oldest unpaid due date lies back at default.
+        acceptance_days: how long a funded loan waits for the borrower's acceptance.
+        rescission_days: how long after acceptance the borrower may still step back.
+        arrangement_grace_days: how late a month's payment of an arrangement may come.
+        holiday_months: the longest payment holiday.
+        holiday_gap_months: a loan has at most one payment holiday in so many months.
     """
 
     smallest_loan: int = 100_000
@@ -31,6 +36,11 @@ class House:
     traded_days: int = 28
     clearing_days: int = 3
     default_months: int = 4
+    acceptance_days: int = 5
+    rescission_days: int = 14
+    arrangement_grace_days: int = 7
+    holiday_months: int = 3
+    holiday_gap_months: int = 12
 
 
 HOUSE = House()

@@ -64,6 +64,12 @@ class LoanState(StrEnum):
 # A borrower with a loan in these states is lent nothing more.
 LATE = (LoanState.ARREARS, LoanState.DEFAULT)
 
+# Instalments go on falling due in these states, by the contract.
+SCHEDULED = (LoanState.ACTIVE, LoanState.ARREARS, LoanState.ARRANGEMENT, LoanState.HARDSHIP)
+
+# Loans in these states take payments.
+PAYABLE = (*SCHEDULED, LoanState.DEFAULT, LoanState.WRITTEN_OFF)
+
 # What is still owed on loans in these states is counted as lost, whatever may be recovered later.
 LOST = (LoanState.DEFAULT, LoanState.WRITTEN_OFF, LoanState.SETTLED, LoanState.RECOVERED)
 
@@ -72,17 +78,18 @@ _S = LoanState
 LOAN_MOVES: dict[LoanState, frozenset[LoanState]] = {
     _S.FUNDED: frozenset({_S.ACTIVE, _S.CANCELLED}),
     _S.ACTIVE: frozenset({_S.ARREARS, _S.HARDSHIP, _S.DEFAULT, _S.REPAID, _S.RESCINDED}),
+    # Who has rescinded and pays late goes through these states too.
     _S.ARREARS: frozenset(
-        {_S.ACTIVE, _S.ARRANGEMENT, _S.HARDSHIP, _S.DEFAULT, _S.SETTLED, _S.REPAID}
+        {_S.ACTIVE, _S.ARRANGEMENT, _S.HARDSHIP, _S.DEFAULT, _S.SETTLED, _S.REPAID, _S.RESCINDED}
     ),
     _S.ARRANGEMENT: frozenset(
-        {_S.ACTIVE, _S.ARREARS, _S.HARDSHIP, _S.DEFAULT, _S.SETTLED, _S.REPAID}
+        {_S.ACTIVE, _S.ARREARS, _S.HARDSHIP, _S.DEFAULT, _S.SETTLED, _S.REPAID, _S.RESCINDED}
     ),
     _S.HARDSHIP: frozenset(
-        {_S.ACTIVE, _S.ARREARS, _S.ARRANGEMENT, _S.DEFAULT, _S.SETTLED, _S.REPAID}
+        {_S.ACTIVE, _S.ARREARS, _S.ARRANGEMENT, _S.DEFAULT, _S.SETTLED, _S.REPAID, _S.RESCINDED}
     ),
     _S.DEFAULT: frozenset({_S.SETTLED, _S.WRITTEN_OFF, _S.RECOVERED}),
-    _S.WRITTEN_OFF: frozenset({_S.RECOVERED}),
+    _S.WRITTEN_OFF: frozenset({_S.SETTLED, _S.RECOVERED}),
     _S.CANCELLED: frozenset(),
     _S.REPAID: frozenset(),
     _S.RESCINDED: frozenset(),

@@ -29,7 +29,6 @@ BEGIN
         HAVING l.id IS NULL OR bool_or(o.id IS NULL) OR sum(n.size) <> l.amount
             OR min(n.number) <> 1 OR bool_or(n.size % 1000 <> 0)
             OR bool_or(n.lender_id = l.borrower_id)
-            OR bool_or(n.principal_received + n.interest_received + n.fee_paid <> 0)
     ) AS w ORDER BY 2 DESC, 1 LIMIT 1;
     IF is_strange THEN
         RAISE EXCEPTION 'a part of loan % has no loan, or an offer that is not its lender''s', wrong
@@ -45,46 +44,109 @@ CREATE TRIGGER parts_make_the_loan AFTER INSERT ON public.marketplace_part
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_check_parts();
 """
 
-# Running totals of parts are moved here and nowhere else: the application may not write them.
-DISTRIBUTIONS_MOVE_PARTS = """
-CREATE FUNCTION public.marketplace_move_parts() RETURNS trigger
+# Who held a part at default shares in what is recovered: from then on it can't change hands.
+PARTS_STAY_AFTER_DEFAULT = """
+CREATE FUNCTION public.marketplace_check_holders() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wrong bigint;
+BEGIN
+    SELECT l.id INTO wrong FROM (
+        SELECT id, state FROM public.marketplace_loan
+        WHERE id IN (
+            SELECT n.loan_id FROM after AS n JOIN before AS o ON o.id = n.id
+            WHERE o.lender_id <> n.lender_id)
+        ORDER BY id FOR SHARE
+    ) AS l
+    WHERE l.state IN ('default', 'written_off', 'settled', 'recovered') ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the parts of loan % can''t change hands: it was in default', wrong
+            USING ERRCODE = 'TN106';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER parts_stay_after_default AFTER UPDATE ON public.marketplace_part
+    REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_check_holders();
+"""
+
+# A row follows on from the one before, has one total for each part, and holds together: the sums,
+# the fee within the interest, the principal within the part; and what a payment brought is what it
+# was allocated to, less the provision fund's share and the costs. No row is changed, but for the
+# day on which what it brought was put on offer again.
+DISTRIBUTIONS_FOLLOW_ON = """
+CREATE FUNCTION public.marketplace_check_distributions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wrong bigint;
     given bigint;
     moved bigint;
 BEGIN
-    SELECT s.payment_id INTO wrong FROM (
-        SELECT payment_id, sum(principal) AS principal, sum(interest) AS interest
-        FROM written GROUP BY payment_id
+    SELECT w.loan_id INTO wrong FROM written AS w CROSS JOIN LATERAL (
+        SELECT count(*) AS parts, sum(w.principal[p.number]) AS principal,
+            sum(w.interest[p.number]) AS interest, sum(w.fee[p.number]) AS fee,
+            bool_and((w.principal[p.number] BETWEEN 0 AND p.size
+                AND w.fee[p.number] BETWEEN 0 AND w.interest[p.number]) IS TRUE) AS sound
+        FROM public.marketplace_part AS p WHERE p.loan_id = w.loan_id
     ) AS s
-    LEFT JOIN public.marketplace_payment AS p ON p.id = s.payment_id
-    WHERE p.id IS NULL OR p.principal <> s.principal OR p.interest <> s.interest
+    WHERE s.sound IS NOT TRUE OR s.principal <> w.principal_total
+        OR s.interest <> w.interest_total OR s.fee <> w.fee_total
+        OR s.parts <> cardinality(w.principal) OR s.parts <> cardinality(w.interest)
+        OR s.parts <> cardinality(w.fee) OR array_ndims(w.principal) <> 1
+        OR array_ndims(w.interest) <> 1 OR array_ndims(w.fee) <> 1
     ORDER BY 1 LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'the shares of payment % do not make it up', wrong
+        RAISE EXCEPTION 'the totals of the parts of loan % do not make up a distribution', wrong
             USING ERRCODE = 'TN102';
     END IF;
 
-    SELECT count(*) INTO given FROM written;
-    UPDATE public.marketplace_part AS p
-    SET principal_received = p.principal_received + w.principal,
-        interest_received = p.interest_received + w.interest,
-        fee_paid = p.fee_paid + w.fee
-    FROM written AS w
-    JOIN public.marketplace_payment AS y ON y.id = w.payment_id
-    WHERE p.id = w.part_id AND p.loan_id = y.loan_id;
+    SELECT w.loan_id INTO wrong FROM written AS w
+    LEFT JOIN public.marketplace_distribution AS d
+        ON d.loan_id = w.loan_id AND d.number = w.number - 1
+    LEFT JOIN public.marketplace_payment AS y ON y.id = w.payment_id AND y.loan_id = w.loan_id
+    WHERE w.payment_id IS NOT NULL AND (y.id IS NULL
+        OR w.principal_total - coalesce(d.principal_total, 0)
+            <> y.principal - y.to_fund_principal - y.cost_principal
+        OR w.interest_total - coalesce(d.interest_total, 0)
+            <> y.interest - y.to_fund_interest - y.cost_interest
+        OR w.fee_total < coalesce(d.fee_total, 0))
+    ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'a distribution over loan % is not what its payment brought', wrong
+            USING ERRCODE = 'TN103';
+    END IF;
+
+    SELECT count(DISTINCT loan_id) INTO given FROM written;
+    UPDATE public.marketplace_loan AS l SET distributions = w.last
+    FROM (
+        SELECT loan_id, min(number) AS first, max(number) AS last, count(*) AS rows
+        FROM written GROUP BY loan_id
+    ) AS w
+    WHERE l.id = w.loan_id AND w.first = l.distributions + 1
+        AND w.last = l.distributions + w.rows;
     GET DIAGNOSTICS moved = ROW_COUNT;
     IF moved <> given THEN
-        RAISE EXCEPTION 'a share goes to an unknown part, to another loan''s, or to one part twice'
-            USING ERRCODE = 'TN103';
+        RAISE EXCEPTION 'a distribution does not follow on from the one before it'
+            USING ERRCODE = 'TN105';
     END IF;
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER distributions_move_parts AFTER INSERT ON public.marketplace_distribution
+CREATE TRIGGER distributions_follow_on AFTER INSERT ON public.marketplace_distribution
     REFERENCING NEW TABLE AS written
-    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_move_parts();
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_check_distributions();
+"""
+
+# What each part has received, for readers in SQL; a loan without a distribution has no rows here.
+PART_RECEIVED = """
+CREATE VIEW public.marketplace_partreceived AS
+    SELECT d.loan_id, u.number::integer AS number, u.principal, u.interest, u.fee
+    FROM public.marketplace_loan AS l
+    JOIN public.marketplace_distribution AS d
+        ON d.loan_id = l.id AND d.number = l.distributions
+    CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee)
+        WITH ORDINALITY AS u (principal, interest, fee, number);
 """
 
 APPEND_ONLY = """
@@ -96,8 +158,28 @@ BEGIN
 END $$;
 
 CREATE TRIGGER distribution_append_only
-    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_distribution
+    BEFORE DELETE OR TRUNCATE OR UPDATE OF id, loan_id, number, payment_id, kind, spread_on,
+        principal_total, interest_total, fee_total, principal, interest, fee
+    ON public.marketplace_distribution
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER distribution_topped_up_once
+    BEFORE UPDATE ON public.marketplace_distribution FOR EACH ROW
+    WHEN (OLD.topped_up_on IS NOT NULL OR NEW.topped_up_on IS NULL)
+    EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER loanevent_append_only
+    BEFORE DELETE OR TRUNCATE OR UPDATE OF id, loan_id, number, kind, effective_on, recorded_on,
+        actor, reason, amount, interest, months, day, until, cause, payment
+    ON public.marketplace_loanevent
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER loanevent_voided_once
+    BEFORE UPDATE ON public.marketplace_loanevent FOR EACH ROW
+    WHEN (OLD.voided_on IS NOT NULL OR NEW.voided_on IS NULL)
+    EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER payment_stays BEFORE DELETE OR TRUNCATE ON public.marketplace_payment
+    FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
+CREATE TRIGGER instalment_with_money_stays BEFORE DELETE ON public.marketplace_instalment
+    FOR EACH ROW WHEN (OLD.principal_paid + OLD.interest_paid <> 0)
+    EXECUTE FUNCTION public.marketplace_refuse_change();
 CREATE TRIGGER loanmove_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON public.marketplace_loanmove
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
@@ -111,12 +193,17 @@ CREATE TRIGGER part_stays BEFORE DELETE OR TRUNCATE ON public.marketplace_part
     FOR EACH STATEMENT EXECUTE FUNCTION public.marketplace_refuse_change();
 """
 
-# Half-empty pages keep the monthly update of a part, and the nightly one of an offer, on its page,
-# without touching any index. What a cycle saw is packed already.
+# Half-empty pages keep the monthly update of a loan, and the nightly one of an offer, on its page,
+# without touching any index. What a cycle saw is packed already, and totals of parts are read and
+# written whole, so compressing them costs more than it saves.
 LAYOUT = """
-ALTER TABLE public.marketplace_part SET (fillfactor = 50);
+ALTER TABLE public.marketplace_loan SET (fillfactor = 50);
 ALTER TABLE public.marketplace_offer SET (fillfactor = 50);
 ALTER TABLE public.marketplace_cyclesight ALTER COLUMN packed SET STORAGE EXTERNAL;
+ALTER TABLE public.marketplace_distribution
+    ALTER COLUMN principal SET STORAGE EXTERNAL,
+    ALTER COLUMN interest SET STORAGE EXTERNAL,
+    ALTER COLUMN fee SET STORAGE EXTERNAL;
 """
 
 UNDO = """
@@ -124,25 +211,39 @@ DROP TRIGGER cyclesight_append_only ON public.marketplace_cyclesight;
 DROP TRIGGER cyclemarket_append_only ON public.marketplace_cyclemarket;
 DROP TRIGGER part_stays ON public.marketplace_part;
 DROP TRIGGER loanmove_append_only ON public.marketplace_loanmove;
+DROP VIEW public.marketplace_partreceived;
+DROP TRIGGER instalment_with_money_stays ON public.marketplace_instalment;
+DROP TRIGGER payment_stays ON public.marketplace_payment;
+DROP TRIGGER loanevent_voided_once ON public.marketplace_loanevent;
+DROP TRIGGER loanevent_append_only ON public.marketplace_loanevent;
+DROP TRIGGER distribution_topped_up_once ON public.marketplace_distribution;
 DROP TRIGGER distribution_append_only ON public.marketplace_distribution;
-DROP TRIGGER distributions_move_parts ON public.marketplace_distribution;
+DROP TRIGGER distributions_follow_on ON public.marketplace_distribution;
+DROP TRIGGER parts_stay_after_default ON public.marketplace_part;
 DROP TRIGGER parts_make_the_loan ON public.marketplace_part;
 DROP FUNCTION public.marketplace_refuse_change();
-DROP FUNCTION public.marketplace_move_parts();
+DROP FUNCTION public.marketplace_check_distributions();
+DROP FUNCTION public.marketplace_check_holders();
 DROP FUNCTION public.marketplace_check_parts();
 """
 
 
 def set_rights(apps: Any, schema_editor: Any) -> None:
-    """The application may write parts and distributions, but not change what they hold."""
+    """The application may write what happened, but not change it."""
     limit_application(
         schema_editor.connection,
         "REVOKE UPDATE, DELETE ON marketplace_part, marketplace_distribution,"
-        " marketplace_loanmove, marketplace_cyclemarket, marketplace_cyclesight FROM {}",
-        # What was owed and paid stays on record, whatever becomes of it.
-        "REVOKE DELETE ON marketplace_loan, marketplace_instalment, marketplace_payment FROM {}",
+        " marketplace_loanmove, marketplace_loanevent, marketplace_cyclemarket,"
+        " marketplace_cyclesight FROM {}",
+        # What was owed and paid stays on record, whatever becomes of it. Instalments are written
+        # anew when a loan changes: those on which something is paid stay (see above).
+        "REVOKE DELETE ON marketplace_loan, marketplace_payment FROM {}",
+        "REVOKE INSERT, UPDATE, DELETE ON marketplace_partreceived FROM {}",
+        "GRANT SELECT ON marketplace_partreceived TO {}",
         # A sale moves a part to another lender; nothing else of a part may be changed.
         "GRANT UPDATE (lender_id) ON marketplace_part TO {}",
+        "GRANT UPDATE (topped_up_on) ON marketplace_distribution TO {}",
+        "GRANT UPDATE (voided_on, voided_by) ON marketplace_loanevent TO {}",
     )
 
 
@@ -151,7 +252,12 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            PARTS_MAKE_THE_LOAN + DISTRIBUTIONS_MOVE_PARTS + APPEND_ONLY + LAYOUT,
+            PARTS_MAKE_THE_LOAN
+            + PARTS_STAY_AFTER_DEFAULT
+            + DISTRIBUTIONS_FOLLOW_ON
+            + PART_RECEIVED
+            + APPEND_ONLY
+            + LAYOUT,
             reverse_sql=UNDO,
         ),
         migrations.RunPython(set_rights, migrations.RunPython.noop),

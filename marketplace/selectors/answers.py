@@ -30,6 +30,7 @@ from marketplace.models import Cycle, Loan, Offer
 from marketplace.selectors.market_history import recent_lending
 from marketplace.selectors.markets import MarketView
 from marketplace.selectors.order_book import HELD, load_order_book
+from marketplace.selectors.packed import LATEST, RECEIVED
 
 
 @dataclass(frozen=True)
@@ -213,8 +214,8 @@ def _last_cycle(lenders: set[int]) -> tuple[date, PastCycle] | None:
 def spread_of_lender(lender_id: int) -> LenderSpread:
     """How well one lender's money is spread over those who owe it now; two statements."""
     [owed] = fetch_columns(
-        "SELECT sum(p.size - p.principal_received)::bigint"
-        " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
+        f"SELECT sum(p.size - {RECEIVED})::bigint"
+        f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
         " WHERE p.lender_id = %s AND l.state = ANY (%s) GROUP BY l.borrower_id",
         [lender_id, list(HELD)],
         1,

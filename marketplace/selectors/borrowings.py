@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
 from uuid import UUID
 
+import numpy as np
 from django.db.models import QuerySet
 
 from marketplace.core.apr import apr
+from marketplace.core.schedule import contract_schedules
 from marketplace.core.states import ApplicationState, ListingState
 from marketplace.models import Application, Listing, Loan
+from marketplace.selectors.loan_records import LoanEventView, LoanRecords, PaymentView
 from marketplace.selectors.loan_views import LoanView, Schedules, loan_view
 from marketplace.selectors.paging import Page, PageWanted, Row, newest_first
+from marketplace.selectors.servicing import load_part_rates
 
 PPM = 1_000_000
 MONTHS_PER_YEAR = 12
@@ -57,16 +62,52 @@ class ListingView:
         return self.application.public_id
 
 
+class Contracts:
+    """What the loans of one page were contracted to pay: worked out when first asked for.
+
+    From the parts, in one statement: a schedule that was changed meanwhile doesn't change it.
+    """
+
+    def __init__(self, terms: Mapping[int, int]) -> None:
+        self._terms = dict(sorted(terms.items()))
+
+    def of(self, loan_key: int) -> tuple[int, ...]:
+        """One loan's instalments by the contract, pence."""
+        return self._by_loan[loan_key]
+
+    @cached_property
+    def _by_loan(self) -> dict[int, tuple[int, ...]]:
+        parts = load_part_rates(np.array(list(self._terms), dtype=np.int64))
+        terms = list(self._terms.values())
+        schedules = contract_schedules(parts.units, parts.monthly_e12, parts.offsets, terms)
+        return {
+            key: tuple((schedule.principal + schedule.interest).tolist())
+            for key, schedule in zip(self._terms, schedules, strict=True)
+        }
+
+
 @dataclass(frozen=True)
 class BorrowedLoanView(LoanView):
-    """A loan as its borrower sees it, with what it costs in all."""
+    """A loan as its borrower sees it, with what it costs in all and what happened to it."""
 
     arrangement_fee: int
+    records: LoanRecords = field(repr=False, compare=False)
+    contracts: Contracts = field(repr=False, compare=False)
 
     @property
     def paid_out(self) -> int:
         """What reaches the borrower: the amount less the arrangement fee, pence."""
         return self.amount - self.arrangement_fee
+
+    @property
+    def payments(self) -> tuple[PaymentView, ...]:
+        """What arrived, by number; read for the whole page at once."""
+        return self.records.payments(self.key)
+
+    @property
+    def events(self) -> tuple[LoanEventView, ...]:
+        """What happened beside payments, by number; read for the whole page at once."""
+        return self.records.events(self.key)
 
     @cached_property
     def total_repayable(self) -> int | None:
@@ -83,9 +124,9 @@ class BorrowedLoanView(LoanView):
         ]
         return round(apr([(0.0, self.paid_out)], payments) * PPM)
 
-    @cached_property
-    def _contract(self) -> list[int]:
-        return [one.principal_due + one.interest_planned for one in self.instalments]
+    @property
+    def _contract(self) -> tuple[int, ...]:
+        return () if self.paid_out_on is None else self.contracts.of(self.key)
 
 
 def applications_page(borrower_id: int, wanted: PageWanted) -> Page[ApplicationView]:
@@ -139,7 +180,10 @@ def listing_by_key(key: int) -> ListingView:
 
 
 def loans_page(borrower_id: int, wanted: PageWanted) -> Page[BorrowedLoanView]:
-    """A borrower's loans, the newest first, with instalments in one more statement if asked for.
+    """A borrower's loans, the newest first: one statement, two with a cursor.
+
+    Instalments, payments, events and contracts are read for the whole page, each in one more
+    statement, when they are first asked for.
 
     Raises:
         PageRefused, CursorRefused.
@@ -205,10 +249,19 @@ def _listing_view(row: Listing) -> ListingView:
 
 
 def _loan_views(rows: list[Loan]) -> list[BorrowedLoanView]:
-    schedules = Schedules(row.pk for row in rows)
+    keys = [row.pk for row in rows]
+    schedules, records = Schedules(keys), LoanRecords(keys)
+    contracts = Contracts({row.pk: row.term_months for row in rows})
     views = []
     for row in rows:
         plain = loan_view(row, schedules)
         shared = {one.name: getattr(plain, one.name) for one in fields(plain)}
-        views.append(BorrowedLoanView(**shared, arrangement_fee=row.arrangement_fee))
+        views.append(
+            BorrowedLoanView(
+                **shared,
+                arrangement_fee=row.arrangement_fee,
+                records=records,
+                contracts=contracts,
+            )
+        )
     return views

@@ -19,15 +19,16 @@ class Collectable:
 
 
 def collectable(on: date) -> Collectable:
-    """What is due by ``on`` and neither paid nor on its way, by loan; one statement."""
+    """What is due by ``on`` and not covered by money that came in, by loan; one statement."""
     columns = fetch_columns(
         "WITH owed AS (SELECT i.loan_id, sum(i.interest_due + i.principal_due - i.interest_paid"
         " - i.principal_paid) AS amount FROM marketplace_instalment AS i"
         " JOIN marketplace_loan AS l ON l.id = i.loan_id"
         " WHERE i.interest_due IS NOT NULL AND i.due_on <= %s AND l.state = ANY (%s)"
         " GROUP BY i.loan_id),"
+        # What came before anything was due is taken for what falls due first.
         " coming AS (SELECT loan_id, sum(amount) AS amount FROM marketplace_payment"
-        " WHERE distributed_on IS NULL GROUP BY loan_id)"
+        " WHERE allocated_on IS NULL AND bounced_on IS NULL GROUP BY loan_id)"
         " SELECT o.loan_id, (o.amount - coalesce(c.amount, 0))::bigint FROM owed AS o"
         " LEFT JOIN coming AS c ON c.loan_id = o.loan_id"
         " WHERE o.amount > coalesce(c.amount, 0) ORDER BY o.loan_id",

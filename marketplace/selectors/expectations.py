@@ -10,6 +10,7 @@ import numpy.typing as npt
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import IntArray
 from marketplace.core.states import LoanState
+from marketplace.selectors.packed import packed_totals
 from risk.core.expectation_many import ManyOutcomes, expect_many
 from risk.core.expectation_outcomes import (
     Expectation,
@@ -58,7 +59,7 @@ class AllExpected:
 
 
 def expectation_of(lender_id: int, *, fund_pays: float = 1.0) -> Expectation | None:
-    """What one lender should expect to the maturity of all parts that run; four statements.
+    """What one lender should expect to the maturity of all parts that run; five statements.
 
     A part counts with its principal still to come, its own rate and its loan's unpaid instalments;
     PD, loss given default, recovery lag and cover are those frozen with the loan's assessment.
@@ -81,7 +82,7 @@ def expectation_of(lender_id: int, *, fund_pays: float = 1.0) -> Expectation | N
 
 
 def expectations_of_all() -> AllExpected | None:
-    """What every lender should expect, as :func:`expectation_of`; four statements.
+    """What every lender should expect, as :func:`expectation_of`; five statements.
 
     Returns:
         None where no part runs.
@@ -117,19 +118,30 @@ def _expected(owed: Exposures, loss: IntArray, correlation: float) -> LendersExp
 
 
 def _running(which: str, values: list[int]) -> tuple[IntArray, Parts | None, float]:
-    """Lenders of the parts that run, those parts, and the correlation; four statements."""
-    lender, borrower, assessment, outstanding, months, rate, loan_rate, fee = fetch_columns(
+    """Lenders of the parts that run, those parts, and the correlation; five statements."""
+    states = [state.value for state in RUNNING]
+    rows = fetch_columns(
         "SELECT p.lender_id::bigint, l.borrower_id::bigint, l.assessment_id::bigint,"
-        " p.size - p.principal_received, greatest(due.months, 1), p.rate::bigint, l.rate::bigint,"
-        " l.servicing_fee::bigint"
+        " p.size, greatest(due.months, 1), p.rate::bigint, l.rate::bigint,"
+        " l.servicing_fee::bigint, l.id, p.number::bigint"
         " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
         " JOIN LATERAL (SELECT count(*) AS months FROM marketplace_instalment AS i"
         " WHERE i.loan_id = l.id AND i.principal_paid < i.principal_due) AS due ON true"
-        " WHERE l.state = ANY (%s) AND p.principal_received < p.size"
-        f"{which} ORDER BY p.lender_id, p.id",
-        [[state.value for state in RUNNING], *values],
-        8,
+        f" WHERE l.state = ANY (%s){which} ORDER BY p.lender_id, p.id",
+        [states, *values],
+        10,
     )
+    received = packed_totals(
+        f"l.state = ANY (%s) AND EXISTS (SELECT FROM marketplace_part AS p"
+        f" WHERE p.loan_id = l.id{which})",
+        [states, *values],
+    )
+    principal, _, _ = received.of(rows[8], rows[9])
+    still = principal < rows[3]
+    lender, borrower, assessment, size, months, rate, loan_rate, fee = (
+        column[still] for column in rows[:8]
+    )
+    outstanding = size - principal[still]
     if not len(lender):
         return lender, None, 0.0
     frozen = expectation_terms(assessment_ids=assessment)

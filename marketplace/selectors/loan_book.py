@@ -10,25 +10,44 @@ from datetime import date
 from django.db import connection
 
 from marketplace.core.loan_book import COLUMNS, BookLoan, book_row
-from marketplace.core.states import LoanState
+from marketplace.core.states import LOST, LoanState
 
-# Everything is taken from what was recorded by the end of the day asked for, so that the book of
-# a past day is the same whenever it is asked for.
+# Everything is taken from what was recorded by the end of the day asked for, and is never changed
+# afterwards: a correction is a row of its own day. So the book of a past day is the same whenever
+# it is asked for. Collected is what was spread over the parts and came from the borrower (not the
+# provision fund), and what of it the fund got and recovery cost.
 _QUERY = """
-SELECT l.id, l.borrower_id, l.paid_out_on, l.amount, coalesce(p.principal, 0)::bigint,
-    coalesce(p.interest, 0)::bigint, coalesce(p.payments, 0), p.last_on, l.term_months, l.rate,
-    m.state_after, CASE WHEN l.defaulted_on <= %(on)s THEN l.defaulted_on END, b.postcode
+SELECT l.id, l.borrower_id, l.paid_out_on, l.amount,
+    (coalesce(s.principal, 0) + coalesce(p.principal, 0))::bigint,
+    (coalesce(s.interest, 0) + coalesce(p.interest, 0))::bigint,
+    coalesce(p.payments, 0), p.last_on, l.term_months, l.rate, m.state_after,
+    CASE WHEN m.state_after = ANY (%(lost)s) THEN m.defaulted_on END, b.postcode
 FROM marketplace_loan AS l
 JOIN accounts_member AS b ON b.id = l.borrower_id
-JOIN LATERAL (
-    SELECT state_after FROM marketplace_loanmove
-    WHERE loan_id = l.id AND moved_on <= %(on)s ORDER BY id DESC LIMIT 1
-) AS m ON true
+JOIN (
+    SELECT loan_id, (array_agg(state_after ORDER BY id DESC))[1] AS state_after,
+        (array_agg(moved_on ORDER BY id DESC) FILTER (WHERE state_after = 'default'))[1]
+            AS defaulted_on
+    FROM marketplace_loanmove WHERE recorded_on <= %(on)s GROUP BY loan_id
+) AS m ON m.loan_id = l.id
+LEFT JOIN (
+    SELECT loan_id, sum(principal) FILTER (WHERE kind <> 'fund') AS principal,
+        sum(interest) FILTER (WHERE kind <> 'fund') AS interest
+    FROM (
+        SELECT loan_id, kind,
+            principal_total - lag(principal_total, 1, 0::bigint) OVER w AS principal,
+            interest_total - lag(interest_total, 1, 0::bigint) OVER w AS interest
+        FROM marketplace_distribution WHERE spread_on <= %(on)s
+        WINDOW w AS (PARTITION BY loan_id ORDER BY number)
+    ) AS brought GROUP BY loan_id
+) AS s ON s.loan_id = l.id
 LEFT JOIN (
     SELECT loan_id, count(*) AS payments, max(received_on) AS last_on,
-        sum(principal) FILTER (WHERE distributed_on <= %(on)s) AS principal,
-        sum(interest) FILTER (WHERE distributed_on <= %(on)s) AS interest
-    FROM marketplace_payment WHERE received_on <= %(on)s GROUP BY loan_id
+        sum(to_fund_principal + cost_principal) FILTER (WHERE distributed_on <= %(on)s)
+            AS principal,
+        sum(to_fund_interest + cost_interest) FILTER (WHERE distributed_on <= %(on)s) AS interest
+    FROM marketplace_payment
+    WHERE recorded_on <= %(on)s AND (bounced_on IS NULL OR bounced_on > %(on)s) GROUP BY loan_id
 ) AS p ON p.loan_id = l.id
 WHERE l.paid_out_on <= %(on)s
 ORDER BY l.id
@@ -38,7 +57,7 @@ ORDER BY l.id
 def loan_book(on: date) -> list[BookLoan]:
     """Every loan paid out by ``on``, as it stood at the end of that day; one statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_QUERY, {"on": on})
+        cursor.execute(_QUERY, {"on": on, "lost": list(LOST)})
         return [
             BookLoan(
                 loan_id=str(row[0]),

@@ -9,18 +9,45 @@ from datetime import date
 from functools import cached_property
 from uuid import UUID
 
+from marketplace.core.arrears import days_past_due
+from marketplace.core.loan_events import InstalmentKind
 from marketplace.core.states import LoanState
 from marketplace.models import Instalment, Loan
+
+# In these states nothing more is owed, whatever an instalment may lack.
+_OVER = (
+    LoanState.FUNDED,
+    LoanState.CANCELLED,
+    LoanState.REPAID,
+    LoanState.RESCINDED,
+    LoanState.SETTLED,
+    LoanState.RECOVERED,
+)
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What has fallen due and isn't covered by payments, in pence."""
+
+    interest: int
+    principal: int
+
+    @property
+    def total(self) -> int:
+        """Both."""
+        return self.interest + self.principal
 
 
 @dataclass(frozen=True)
 class InstalmentView:
     """What falls due on one day, in pence.
 
-    ``interest_due`` is none until the day has come; ``interest_planned`` is by the contract.
+    ``interest_due`` is none until the day has come; ``interest_planned`` is by the contract. Paid
+    is what payments were allocated to, from the day on which they arrive.
     """
 
     number: int
+    kind: InstalmentKind
     due_on: date
     principal_due: int
     interest_planned: int
@@ -43,6 +70,15 @@ class InstalmentView:
             and self.principal_paid == self.principal_due
         )
 
+    @property
+    def open(self) -> Owed:
+        """What of it has fallen due and isn't paid."""
+        if self.interest_due is None:
+            return Owed(0, 0)
+        return Owed(
+            self.interest_due - self.interest_paid, self.principal_due - self.principal_paid
+        )
+
 
 class Schedules:
     """The instalments of all loans of one page: read when first asked for, in one statement."""
@@ -58,6 +94,7 @@ class Schedules:
             found[row.loan_id].append(
                 InstalmentView(
                     number=row.number,
+                    kind=InstalmentKind(row.kind),
                     due_on=row.due_on,
                     principal_due=row.principal_due,
                     interest_planned=row.interest_planned,
@@ -75,7 +112,10 @@ class Schedules:
 
 @dataclass(frozen=True)
 class LoanView:
-    """A loan; amounts in pence, rates in annual effective ppm. ``key`` stays inside the house."""
+    """A loan; amounts in pence, rates in annual effective ppm. ``key`` stays inside the house.
+
+    Paid is what payments were allocated to, from the day on which they arrive.
+    """
 
     key: int = field(repr=False)
     public_id: UUID
@@ -102,6 +142,28 @@ class LoanView:
     def instalments(self) -> tuple[InstalmentView, ...]:
         """What falls due and what was paid; shared with the page's other loans."""
         return self.schedules.of(self.key)
+
+    @property
+    def owed(self) -> Owed:
+        """What has fallen due so far and isn't covered; nothing of a loan that is over."""
+        if self.state in _OVER:
+            return Owed(0, 0)
+        rows = [row.open for row in self.instalments]
+        return Owed(sum(row.interest for row in rows), sum(row.principal for row in rows))
+
+    def days_past_due(self, on: date) -> int:
+        """Days since the oldest due date that isn't covered; 0 where nothing is late."""
+        if self.state in _OVER:
+            return 0
+        late = (row.due_on for row in self.instalments if row.open.total)
+        return days_past_due(min(late, default=None), on)
+
+    @property
+    def next_instalment(self) -> InstalmentView | None:
+        """The first that has not fallen due yet; none of a loan that is over or in default."""
+        if self.state in _OVER:
+            return None
+        return next((row for row in self.instalments if row.interest_due is None), None)
 
 
 def loan_view(loan: Loan, schedules: Schedules) -> LoanView:

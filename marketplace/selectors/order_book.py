@@ -24,6 +24,7 @@ from marketplace.core.standing import (
 )
 from marketplace.core.states import LATE, ListingState, LoanState, OfferState
 from marketplace.selectors.markets import MarketView, list_markets
+from marketplace.selectors.packed import LATEST, RECEIVED
 from marketplace.selectors.traded import traded_rates
 
 # A loan whose borrower still owes, or whose lenders still hope: it counts as exposure.
@@ -126,8 +127,8 @@ def _lent(offer: IntArray, market: IntArray) -> IntArray:
     if not offer.size:
         return np.zeros(0, dtype=np.int64)
     offers, markets, pence = fetch_columns(
-        "SELECT p.offer_id, l.market_id, sum(p.size - p.principal_received)::bigint"
-        " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
+        f"SELECT p.offer_id, l.market_id, sum(p.size - {RECEIVED})::bigint"
+        f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
         " WHERE p.offer_id = ANY (%s::bigint[]) AND l.state = ANY (%s) GROUP BY 1, 2",
         [array_of(np.unique(offer)), list(HELD)],
         3,
@@ -175,8 +176,8 @@ def load_open_listings() -> OpenListings:
 def load_held(borrower_ids: IntArray) -> Held:
     """What lenders hold in these borrowers: principal not yet repaid, pence; one statement."""
     borrower, lender, pence = fetch_columns(
-        "SELECT l.borrower_id, p.lender_id, sum(p.size - p.principal_received)::bigint"
-        " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
+        f"SELECT l.borrower_id, p.lender_id, sum(p.size - {RECEIVED})::bigint"
+        f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
         " WHERE l.borrower_id = ANY (%s) AND l.state = ANY (%s)"
         " GROUP BY 1, 2 ORDER BY 1, 2",
         [borrower_ids.tolist(), list(HELD)],

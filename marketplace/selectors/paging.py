@@ -46,6 +46,21 @@ class Page(Generic[View]):
     has_previous: bool
 
 
+def check_size(wanted: PageWanted) -> None:
+    """Refuse a page of no rows, or of too many.
+
+    Raises:
+        PageRefused.
+    """
+    if not 1 <= wanted.size <= LARGEST_PAGE:
+        raise PageRefused(f"A page has 1 to {LARGEST_PAGE} rows.", field="first")
+
+
+def no_such_row() -> CursorRefused:
+    """The refusal of a cursor that names no row of the list."""
+    return CursorRefused("There is no such row to go on from.", field="after")
+
+
 def newest_first(
     rows: QuerySet[Row],
     wanted: PageWanted,
@@ -64,13 +79,12 @@ def newest_first(
     Raises:
         PageRefused, CursorRefused.
     """
-    if not 1 <= wanted.size <= LARGEST_PAGE:
-        raise PageRefused(f"A page has 1 to {LARGEST_PAGE} rows.", field="first")
+    check_size(wanted)
     page: QuerySet[Any] = rows
     if wanted.after is not None:
         key = anchor(rows, wanted.after).values_list("pk", flat=True).first()
         if key is None:
-            raise CursorRefused("There is no such row to go on from.", field="after")
+            raise no_such_row()
         page = rows.filter(pk__lt=key)
     found: list[Row] = list(page.order_by("-pk")[: wanted.size + 1])
     return Page(

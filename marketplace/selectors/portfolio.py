@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
 
+from accounts.selectors.bulk import fetch_columns
 from marketplace.core.states import LOST
 from marketplace.models import Loan, Part
 from marketplace.selectors.loan_views import LoanView, Schedules, loan_view
+from marketplace.selectors.packed import LATEST
 from marketplace.selectors.paging import Page, PageWanted, newest_first
+from marketplace.selectors.receipts import Receipt, receipts_of_parts
+
+
+class PartReceipts:
+    """What the parts of one page received: read when first asked for, in one statement."""
+
+    def __init__(self, part_keys: list[int]) -> None:
+        self._keys = part_keys
+
+    @cached_property
+    def _by_part(self) -> dict[str, list[Receipt]]:
+        found: dict[str, list[Receipt]] = defaultdict(list)
+        for receipt in receipts_of_parts(self._keys):
+            found[receipt.part_id].append(receipt)
+        return found
+
+    def of(self, part_id: str) -> tuple[Receipt, ...]:
+        """One part's receipts, the newest first, by the part's public id."""
+        return tuple(self._by_part.get(part_id, ()))
 
 
 @dataclass(frozen=True)
@@ -29,6 +52,7 @@ class PartView:
     principal_received: int
     interest_received: int
     fee_paid: int
+    page: PartReceipts = field(repr=False, compare=False)
 
     @property
     def public_id(self) -> str:
@@ -39,6 +63,11 @@ class PartView:
     def outstanding(self) -> int:
         """Principal not yet received, in pence."""
         return self.size - self.principal_received
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What came of each distribution, the newest first; read for the whole page at once."""
+        return self.page.of(self.public_id)
 
 
 @dataclass(frozen=True)
@@ -63,8 +92,9 @@ class PortfolioTotals:
 def portfolio_page(lender_id: int, wanted: PageWanted) -> Page[PartView]:
     """A lender's parts, the newest first, with their loans.
 
-    One statement (two with a cursor), and one more for the instalments of all loans of the page
-    if anyone asks for them. The cursor is a part's ``public_id``.
+    Two statements (three with a cursor), and one more each for the instalments of all loans of the
+    page and for what its parts received, if anyone asks for them. The cursor is a part's
+    ``public_id``.
 
     Raises:
         PageRefused, CursorRefused.
@@ -73,7 +103,7 @@ def portfolio_page(lender_id: int, wanted: PageWanted) -> Page[PartView]:
 
 
 def find_part(lender_id: int, public_id: str) -> PartView | None:
-    """A lender's own part, or none; one statement."""
+    """A lender's own part, or none; two statements."""
     return next(iter(_part_views(list(_named(_parts_of(lender_id), public_id)))), None)
 
 
@@ -91,16 +121,18 @@ def portfolio_totals(lender_id: int) -> PortfolioTotals:
     """A lender's totals; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(DISTINCT l.borrower_id), coalesce(sum(p.size), 0)::bigint,"
-            " coalesce(sum(p.size - p.principal_received) FILTER (WHERE l.state <> ALL (%s)),"
-            " 0)::bigint,"
-            " coalesce(sum(p.size - p.principal_received) FILTER (WHERE l.state = ANY (%s)),"
-            " 0)::bigint,"
-            " coalesce(sum(p.principal_received), 0)::bigint,"
-            " coalesce(sum(p.interest_received), 0)::bigint, coalesce(sum(p.fee_paid), 0)::bigint"
-            " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
-            " WHERE p.lender_id = %s AND l.paid_out_on IS NOT NULL",
-            [list(LOST), list(LOST), lender_id],
+            # Materialised, or each array is unpacked again for each sum.
+            "WITH held AS MATERIALIZED (SELECT l.borrower_id, l.state = ANY (%s) AS lost, p.size,"
+            " coalesce(d.principal[p.number], 0) AS principal, d.interest[p.number] AS interest,"
+            " d.fee[p.number] AS fee"
+            f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
+            " WHERE p.lender_id = %s AND l.paid_out_on IS NOT NULL)"
+            " SELECT count(*), count(DISTINCT borrower_id), coalesce(sum(size), 0)::bigint,"
+            " coalesce(sum(size - principal) FILTER (WHERE NOT lost), 0)::bigint,"
+            " coalesce(sum(size - principal) FILTER (WHERE lost), 0)::bigint,"
+            " coalesce(sum(principal), 0)::bigint, coalesce(sum(interest), 0)::bigint,"
+            " coalesce(sum(fee), 0)::bigint FROM held",
+            [list(LOST), lender_id],
         )
         return PortfolioTotals(*cursor.fetchone())
 
@@ -118,7 +150,12 @@ def _named(parts: QuerySet[Part], public_id: str) -> QuerySet[Part]:
 
 
 def _part_views(parts: list[Part]) -> list[PartView]:
-    schedules = Schedules({part.loan_id for part in parts})
+    keys = [part.pk for part in parts]
+    schedules, page, received = (
+        Schedules({part.loan_id for part in parts}),
+        PartReceipts(keys),
+        _received(keys),
+    )
     return [
         PartView(
             loan=loan_view(part.loan, schedules),
@@ -126,9 +163,26 @@ def _part_views(parts: list[Part]) -> list[PartView]:
             size=part.size,
             rate=part.rate,
             expected_return=part.expected_return,
-            principal_received=part.principal_received,
-            interest_received=part.interest_received,
-            fee_paid=part.fee_paid,
+            principal_received=principal,
+            interest_received=interest,
+            fee_paid=fee,
+            page=page,
         )
-        for part in parts
+        for part, (principal, interest, fee) in (
+            (part, received.get(part.pk, (0, 0, 0))) for part in parts
+        )
     ]
+
+
+def _received(part_keys: list[int]) -> dict[int, tuple[int, int, int]]:
+    """Principal, interest and fee of parts so far, pence; those without any are left out."""
+    key, *columns = fetch_columns(
+        "SELECT p.id, d.principal[p.number], d.interest[p.number], d.fee[p.number]"
+        " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
+        " JOIN marketplace_distribution AS d ON d.loan_id = l.id AND d.number = l.distributions"
+        " WHERE p.id = ANY (%s)",
+        [part_keys],
+        4,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return dict(zip(key.tolist(), rows, strict=True))

@@ -12,11 +12,10 @@ from django.db import connection
 
 from accounts.selectors.bulk import fetch_columns
 from marketplace.core.arrays import IntArray
-from marketplace.core.states import LOST, LoanState
+from marketplace.core.states import LOST
+from marketplace.selectors.packed import packed_runs
 
 FloatArray = npt.NDArray[np.float64]
-
-_UNPAID = (LoanState.FUNDED.value, LoanState.CANCELLED.value)
 
 
 @dataclass(frozen=True)
@@ -67,61 +66,128 @@ def band_names() -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Parts of loans that were paid out, by loan and number; ``place`` is a part's group's."""
+
+    place: IntArray
+    loan: IntArray
+    number: IntArray
+    size: IntArray
+    told: IntArray
+    rate: IntArray
+    borrower: IntArray
+    lost: IntArray
+    paid_out_on: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Flows:
+    """What came back: pence by group and day (days since 1970), and totals by part ``[N]``."""
+
+    place: IntArray
+    day: IntArray
+    pence: IntArray
+    principal: IntArray
+    interest: IntArray
+    fee: IntArray
+
+
 def _returns(group: str, on: date) -> Returns:
-    joins = (
+    owner, *columns = fetch_columns(
+        f"SELECT {group}, l.id, p.number::bigint, p.size, p.expected_return::bigint,"
+        " p.rate::bigint, l.borrower_id::bigint, (l.state = ANY (%s))::int::bigint,"
+        " (l.paid_out_on - DATE '1970-01-01')::bigint"
         " FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id"
         " JOIN marketplace_market AS m ON m.id = l.market_id"
+        " WHERE l.paid_out_on IS NOT NULL ORDER BY l.id, p.number",
+        [list(LOST)],
+        9,
     )
-    keys, *totals = fetch_columns(
-        f"SELECT {group}, sum(p.size)::bigint, coalesce(sum(p.size - p.principal_received)"
-        " FILTER (WHERE l.state <> ALL (%s)), 0)::bigint,"
-        " coalesce(sum(p.size - p.principal_received) FILTER (WHERE l.state = ANY (%s)), 0)"
-        "::bigint, sum(p.interest_received)::bigint, sum(p.fee_paid)::bigint,"
-        " sum(p.size * p.expected_return)::bigint, sum(p.size * p.rate)::bigint, count(*),"
-        " count(DISTINCT l.borrower_id)"
-        f"{joins} WHERE l.state <> ALL (%s) GROUP BY 1 ORDER BY 1",
-        [list(LOST), list(LOST), list(_UNPAID)],
-        10,
-    )
-    lent, outstanding, lost, interest, fees, told, gross, parts, borrowers = totals
+    keys, place = np.unique(owner, return_inverse=True)
+    parts = _Parts(place.astype(np.int64), *columns)
+    flows = _flows(parts)
+    still = parts.size - flows.principal
+
+    def total(values: IntArray) -> IntArray:
+        sums = np.zeros(len(keys), dtype=np.int64)
+        np.add.at(sums, parts.place, values)
+        return sums
+
+    lent, outstanding = total(parts.size), total(still * (1 - parts.lost))
     weight = lent * 1_000_000.0
+    pairs = np.unique(np.stack([parts.place, parts.borrower]), axis=1)
     return Returns(
         group=keys,
         lent=lent,
         outstanding=outstanding,
-        lost=lost,
-        interest=interest,
-        fees=fees,
-        told=told / weight,
-        earned=_earned(group, joins, keys, outstanding, on),
-        gross=gross / weight,
-        parts=parts,
-        borrowers=borrowers,
+        lost=total(still * parts.lost),
+        interest=total(flows.interest),
+        fees=total(flows.fee),
+        told=total(parts.size * parts.told) / weight,
+        earned=_earned(flows, outstanding, on),
+        gross=total(parts.size * parts.rate) / weight,
+        parts=np.bincount(parts.place, minlength=len(keys)),
+        borrowers=np.bincount(pairs[0], minlength=len(keys)),
     )
 
 
-def _earned(group: str, joins: str, keys: IntArray, outstanding: IntArray, on: date) -> FloatArray:
-    """Money-weighted returns; flows are summed by group and day in the database."""
-    owner, day, amount = fetch_columns(
-        f"SELECT {group}, (l.paid_out_on - DATE '1970-01-01')::bigint, -sum(p.size)::bigint"
-        f"{joins} WHERE l.paid_out_on IS NOT NULL GROUP BY 1, 2 UNION ALL"
-        f" SELECT {group}, (y.distributed_on - DATE '1970-01-01')::bigint,"
-        " sum(d.principal + d.interest - d.fee)::bigint"
-        " FROM marketplace_distribution AS d JOIN marketplace_payment AS y ON y.id = d.payment_id"
-        f" JOIN marketplace_part AS p ON p.id = d.part_id{joins.split('AS p', 1)[1]}"
-        " GROUP BY 1, 2 ORDER BY 1, 2",
+def _flows(parts: _Parts) -> _Flows:
+    """What parts cost and brought, summed by group and day; one statement, read in runs.
+
+    A row of totals counts on its day, and is taken off again on the day of the loan's next row:
+    what is left is what each brought.
+    """
+    first = np.append(0, np.flatnonzero(np.diff(parts.loan)) + 1)
+    loans = parts.loan[first] if len(parts.loan) else parts.loan
+    received = [np.zeros_like(parts.size) for _ in range(3)]
+    sums = [_by_day(parts.place, parts.paid_out_on, -parts.size)]
+    for (loan, day, following), totals, offsets in packed_runs(
+        "SELECT l.id, (d.spread_on - DATE '1970-01-01')::bigint,"
+        " coalesce((lead(d.spread_on) OVER w - DATE '1970-01-01')::bigint, -1),"
+        " d.principal, d.interest, d.fee"
+        " FROM marketplace_loan AS l JOIN marketplace_distribution AS d ON d.loan_id = l.id"
+        " WINDOW w AS (PARTITION BY d.loan_id ORDER BY d.number) ORDER BY l.id, d.number",
         [],
-        3,
-    )
-    starts = np.searchsorted(owner, keys, side="left")
-    ends = np.searchsorted(owner, keys, side="right")
+        (3, 3),
+    ):
+        counts = np.diff(offsets)
+        begins = first[np.searchsorted(loans, loan)]
+        row = np.repeat(begins - offsets[:-1], counts) + np.arange(offsets[-1])
+        principal, interest, fee = totals
+        net = principal + interest - fee
+        ended = np.repeat(following, counts)
+        last = ended < 0
+        for whole, values in zip(received, totals, strict=True):
+            whole[row[last]] = values[last]
+        sums += [
+            _by_day(parts.place[row], np.repeat(day, counts), net),
+            _by_day(parts.place[row[~last]], ended[~last], -net[~last]),
+        ]
+    return _Flows(*_by_day(*map(np.concatenate, zip(*sums, strict=True))), *received)
+
+
+def _by_day(place: IntArray, day: IntArray, pence: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Sums by group and day, in their order."""
+    order = np.lexsort((day, place))
+    place, day = place[order], day[order]
+    new = np.flatnonzero((np.diff(place, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0))
+    sums = np.add.reduceat(pence[order], new) if len(new) else pence
+    return place[new], day[new], sums
+
+
+def _earned(flows: _Flows, outstanding: IntArray, on: date) -> FloatArray:
+    """Money-weighted returns of all groups."""
+    groups = np.arange(len(outstanding))
+    starts = np.searchsorted(flows.place, groups, side="left")
+    ends = np.searchsorted(flows.place, groups, side="right")
     last = np.datetime64(on, "D")
-    earned = np.full(len(keys), np.nan)
+    earned = np.full(len(outstanding), np.nan)
     for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        days = np.append(day[start:end].astype("datetime64[D]"), last)
-        flows = np.append(amount[start:end], outstanding[place]).astype(np.float64)
-        found = pyxirr.xirr(days, flows, silent=True)
+        days = np.append(flows.day[start:end].astype("datetime64[D]"), last)
+        pence = np.append(flows.pence[start:end], outstanding[place]).astype(np.float64)
+        found = pyxirr.xirr(days, pence, silent=True)
         # So close to losing everything no rate is found: that is what it was, not unknown.
-        lost_all = flows[1:].sum() < -flows[0] / 10
+        lost_all = pence[1:].sum() < -pence[0] / 10
         earned[place] = found if found is not None else (-1.0 if lost_all else np.nan)
     return earned

@@ -103,18 +103,20 @@ def store_loans(
     mine = [views[market_id] for market_id in market.tolist()]
     rates, instalments = _terms(parts, place, amount, mine)
     pence = amount.tolist()
+    rows = [table.row(view.band, view.term_months) for view in mine]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO marketplace_loan (public_id, application_id, listing_id, assessment_id,"
             " borrower_id, market_id, cycle_id, amount, term_months, rate, instalment,"
-            " arrangement_fee, contribution, servicing_fee, expected_loss, state, funded_on,"
-            " payments, balance_months, principal_paid, interest_paid)"
+            " arrangement_fee, contribution, servicing_fee, expected_loss, covered, state,"
+            " funded_on, events, distributions, balance_months, principal_paid, interest_paid,"
+            " fund_principal, fund_interest)"
             " SELECT gen_random_uuid(), l.application_id, l.id, a.assessment_id, l.borrower_id,"
             " l.market_id, %s, l.amount, n.term, n.rate, n.instalment, n.fee, n.part, %s, n.loss,"
-            " %s, %s, 0, 0, 0, 0"
+            " n.covered, %s, %s, 0, 0, 0, 0, 0, 0, 0"
             " FROM unnest(%s::bigint[], %s::smallint[], %s::integer[], %s::bigint[], %s::bigint[],"
-            " %s::bigint[], %s::integer[])"
-            " AS n (listing, term, rate, instalment, fee, part, loss)"
+            " %s::bigint[], %s::integer[], %s::boolean[])"
+            " AS n (listing, term, rate, instalment, fee, part, loss, covered)"
             " JOIN marketplace_listing AS l ON l.id = n.listing"
             " JOIN marketplace_application AS a ON a.id = l.application_id ORDER BY l.id"
             " RETURNING id, listing_id, assessment_id",
@@ -129,7 +131,8 @@ def store_loans(
                 instalments,
                 [view.fee_on(one) for view, one in zip(mine, pence, strict=True)],
                 [view.contribution_on(one) for view, one in zip(mine, pence, strict=True)],
-                [table.row(view.band, view.term_months).expected_loss_ppm for view in mine],
+                [row.expected_loss_ppm for row in rows],
+                [row.covered for row in rows],
             ],
         )
         made = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 3)
@@ -168,8 +171,11 @@ def _mark_funded(listing: IntArray) -> None:
         )
 
 
-def take_from_offers(seen: CycleInput, result: CycleResult) -> None:
-    """Lower what the offers have; what came back from borrowers is used first in the pool."""
+def take_from_offers(cycle: Cycle, seen: CycleInput, result: CycleResult) -> None:
+    """Lower what the offers have; what came back from borrowers is used first in the pool.
+
+    How much of that was used is kept, should a match be cancelled.
+    """
     rows = np.flatnonzero(result.taken)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -182,6 +188,17 @@ def take_from_offers(seen: CycleInput, result: CycleResult) -> None:
                 array_of(result.taken[rows]),
                 array_of(result.repaid_taken[rows]),
             ],
+        )
+    front = np.flatnonzero(result.repaid_taken)
+    if front.size:
+        copy_rows(
+            connection,
+            "marketplace_repaidmatched",
+            {
+                "cycle_id": np.full(front.size, cycle.pk, dtype=np.int64),
+                "offer_id": seen.orders.offer_id[front],
+                "taken": result.repaid_taken[front],
+            },
         )
 
 

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import connection
 
+from accounts.selectors.bulk import array_of
 from accounts.services.transactions import require_transaction
+from marketplace.core.arrays import IntArray, int_array
 
 
 def lock_servicing() -> None:
     """One at a time: instalments falling due, payments, distributions, ageing, pay-out."""
     _lock("servicing")
+
+
+def lock_loans(loan_ids: Sequence[int] | IntArray) -> None:
+    """Nobody else works on these loans until the transaction ends; one statement.
+
+    Everybody takes the loans they work on like this before reading their details, batches and
+    people alike, so a loan that somebody works on waits or is done first, and never done twice.
+    """
+    require_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM marketplace_loan WHERE id = ANY (%s::bigint[])"
+            " ORDER BY id FOR NO KEY UPDATE",
+            [array_of(int_array(loan_ids, "loan_ids"))],
+        )
 
 
 def lock_matching() -> None:

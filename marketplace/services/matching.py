@@ -141,7 +141,7 @@ def _write(
     store_markets(cycle, order, seen, result)
     loans = store_loans(cycle, table, order, result, on)
     if len(loans.loan_id):
-        take_from_offers(seen, result)
+        take_from_offers(cycle, seen, result)
         store_parts(loans, result.parts, on, actor)
     return {
         "loans": len(loans.loan_id),

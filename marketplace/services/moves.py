@@ -16,24 +16,33 @@ from marketplace.models import LoanMove
 _DATED = {
     LoanState.ACTIVE: "paid_out_on",
     LoanState.DEFAULT: "defaulted_on",
+    LoanState.WRITTEN_OFF: "written_off_on",
     LoanState.REPAID: "closed_on",
     LoanState.RECOVERED: "closed_on",
+    LoanState.SETTLED: "closed_on",
+    LoanState.RESCINDED: "closed_on",
     LoanState.CANCELLED: "closed_on",
 }
 
 
 @dataclass(frozen=True)
 class LoanMoved:
-    """One loan's move, and why."""
+    """One loan's move, and why; ``on`` is the day from which it counts, if another than most."""
 
     loan_id: int
     before: LoanState
     after: LoanState
     reason: str
+    on: date | None = None
 
 
-def move_loans(*, moves: Sequence[LoanMoved], on: date) -> None:
+def move_loans(*, moves: Sequence[LoanMoved], on: date, recorded_on: date | None = None) -> None:
     """Move loans, and record it: one statement for each state they go to, and one record.
+
+    Args:
+        moves: the moves; of a loan at most one.
+        on: the day from which they count.
+        recorded_on: the business date of the record; ``on`` without it.
 
     Raises:
         MoveRefused: a move that the table doesn't allow, or a loan that is not where the caller
@@ -49,14 +58,15 @@ def move_loans(*, moves: Sequence[LoanMoved], on: date) -> None:
             chosen = [move for move in moves if move.after is after]
             dated = _DATED.get(after)
             # A loan that is cured of arrears keeps the day it was paid out.
-            stamp = f", {dated} = coalesce(l.{dated}, %(on)s)" if dated else ""
+            stamp = f", {dated} = coalesce(l.{dated}, n.day)" if dated else ""
             cursor.execute(
                 f"UPDATE marketplace_loan AS l SET state = %(after)s{stamp}"
-                " FROM unnest(%(ids)s::bigint[], %(before)s::text[]) AS n (id, before)"
+                " FROM unnest(%(ids)s::bigint[], %(before)s::text[], %(days)s::date[])"
+                " AS n (id, before, day)"
                 " WHERE l.id = n.id AND l.state = n.before",
                 {
                     "after": after.value,
-                    "on": on,
+                    "days": [move.on or on for move in chosen],
                     "ids": [move.loan_id for move in chosen],
                     "before": [move.before.value for move in chosen],
                 },
@@ -69,7 +79,8 @@ def move_loans(*, moves: Sequence[LoanMoved], on: date) -> None:
                 loan_id=move.loan_id,
                 state_before=move.before.value,
                 state_after=move.after.value,
-                moved_on=on,
+                moved_on=move.on or on,
+                recorded_on=recorded_on or on,
                 reason=move.reason,
             )
             for move in moves

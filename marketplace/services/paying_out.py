@@ -29,7 +29,7 @@ from marketplace.core.states import LoanState
 from marketplace.models import Loan
 from marketplace.selectors.servicing import LoanParts, load_parts
 from marketplace.services.calendar import bank_holidays_around
-from marketplace.services.locks import lock_servicing
+from marketplace.services.locks import lock_loans, lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
 
@@ -39,8 +39,14 @@ class LoanUnknown(MarketplaceRefusal):
     code = "LOAN_UNKNOWN"
 
 
+class NotAccepted(MarketplaceRefusal):
+    """A loan whose borrower has not accepted its terms."""
+
+    code = "NOT_ACCEPTED"
+
+
 def pay_out(*, loan_ids: Sequence[int], on: date, actor: str, key: str) -> int:
-    """Pay out funded loans, and fix their schedules; that borrowers accept is the caller's word.
+    """Pay out funded loans whose borrowers have accepted their terms, and fix their schedules.
 
     A fixed number of statements, whatever the number of loans and parts.
 
@@ -49,6 +55,7 @@ def pay_out(*, loan_ids: Sequence[int], on: date, actor: str, key: str) -> int:
 
     Raises:
         LoanUnknown: one of them is not a funded loan.
+        NotAccepted: one of them is not accepted by its borrower.
         IdempotencyConflict: the key was used for other loans.
     """
     with transaction.atomic():
@@ -64,13 +71,17 @@ def pay_out(*, loan_ids: Sequence[int], on: date, actor: str, key: str) -> int:
 
 def _pay_out(loan_ids: Sequence[int], on: date, actor: str) -> dict[str, Any]:
     lock_servicing()
-    loans = list(
-        Loan.objects.select_for_update()
-        .filter(pk__in=loan_ids, state=LoanState.FUNDED)
-        .order_by("pk")
-    )
+    lock_loans(sorted(set(loan_ids)))
+    loans = list(Loan.objects.filter(pk__in=loan_ids, state=LoanState.FUNDED).order_by("pk"))
     if len(loans) != len(set(loan_ids)) or not loans:
         raise LoanUnknown("Only funded loans can be paid out.", field="loan")
+    waiting = [loan.pk for loan in loans if loan.accepted_on is None]
+    if waiting:
+        raise NotAccepted(
+            f"The borrower of loan {waiting[0]} has not accepted its terms yet; only accepted "
+            "loans are paid out.",
+            field="loan",
+        )
     parts = load_parts(np.array([loan.pk for loan in loans], dtype=np.int64))
     schedules = contract_schedules(
         parts.book.units,
@@ -94,10 +105,10 @@ def _store_instalments(loans: Sequence[Loan], schedules: Sequence[Schedule], on:
     """Write every instalment; one due on a day without banking is due on the next one."""
     closed = bank_holidays_around(on, max(loan.term_months for loan in loans) // 12 + 1)
     longest = max(loan.term_months for loan in loans)
-    days = np.array(
-        [following_business_day(due_date(on, n), closed) for n in range(1, longest + 1)],
-        dtype="datetime64[D]",
-    )
+    nominal = [due_date(on, number) for number in range(1, longest + 1)]
+    days = np.array([following_business_day(day, closed) for day in nominal], "datetime64[D]")
+    named = np.array([on, *nominal], dtype="datetime64[D]")
+    length = np.diff(named).astype(np.int16)
     terms = np.array([loan.term_months for loan in loans], dtype=np.int64)
     number = np.concatenate([np.arange(1, term + 1) for term in terms])
     copy_rows(
@@ -106,7 +117,11 @@ def _store_instalments(loans: Sequence[Loan], schedules: Sequence[Schedule], on:
         {
             "loan_id": np.repeat(np.array([loan.pk for loan in loans], dtype=np.int64), terms),
             "number": number.astype(np.int16),
+            "nominal_on": named[number],
             "due_on": days[number - 1],
+            # A period is a month, however many days it has.
+            "period_days": length[number - 1],
+            "month_days": length[number - 1],
             "principal_due": np.concatenate([s.principal for s in schedules]),
             "interest_planned": np.concatenate([s.interest for s in schedules]),
         },

@@ -1,8 +1,11 @@
-"""Borrowers' payments: taken in when they arrive, spread over the parts once they have cleared."""
+"""Borrowers' payments: taken in when they arrive, and allocated at once to what is due.
+
+They are spread over the parts once they have cleared: :mod:`marketplace.services.distributing`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,312 +14,315 @@ from django.db import connection, transaction
 
 from accounts.core.chart import Book, Kind
 from accounts.core.money import LARGEST_PENCE
-from accounts.core.posting import EntryDraft, EntryKind, Leg, Posting, posting
+from accounts.core.posting import LONGEST_REFERENCE, EntryDraft, EntryKind, Leg, posting
+from accounts.selectors.bank_matching import last_closed_date
+from accounts.selectors.bulk import array_of
 from accounts.selectors.ledger import account_ids, platform_accounts
-from accounts.services.bulk import copy_rows
 from accounts.services.idempotency import once
 from accounts.services.posting import post
-from marketplace.core.arrays import IntArray, segment_sums
-from marketplace.core.distribution import Distribution, distribute
+from marketplace.core.arrays import IntArray
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.house import HOUSE, House
+from marketplace.core.loan_events import Excess, PaymentKind
 from marketplace.core.schedule import add_business_days
-from marketplace.core.states import LoanState
-from marketplace.core.waterfall import Allocation, receipts_of, waterfall
-from marketplace.models import Loan, Payment
+from marketplace.core.states import PAYABLE
+from marketplace.models import Loan
 from marketplace.selectors.servicing import (
-    PAYABLE,
-    ClearedPayments,
-    LoanInstalments,
-    LoanParts,
-    load_cleared,
+    LoanClaims,
+    load_claims,
+    load_latest_days,
     load_open_instalments,
-    load_parts,
 )
+from marketplace.services.allocating import Allocated, Arrived, allocate, claims_fall
 from marketplace.services.calendar import bank_holidays_around
-from marketplace.services.locks import lock_servicing
-from marketplace.services.moves import LoanMoved, move_loans
+from marketplace.services.distributing import distribute_cleared
+from marketplace.services.falling_due import bring_up
+from marketplace.services.locks import lock_loans, lock_servicing
+
+__all__ = [
+    "PaymentBackDated",
+    "PaymentDraft",
+    "PaymentRefused",
+    "distribute_cleared",
+    "receive_payments",
+]
 
 
 class PaymentRefused(MarketplaceRefusal):
-    """A payment that can't be taken: no such loan, a closed loan, or no amount."""
+    """A payment that can't be taken: no such loan, a closed loan, or an amount that can't be."""
 
     code = "PAYMENT_REFUSED"
 
 
+class PaymentBackDated(PaymentRefused):
+    """A payment of a day before something else happened to its loan."""
+
+    code = "PAYMENT_BACK_DATED"
+
+
 @dataclass(frozen=True)
 class PaymentDraft:
-    """What arrived for a loan: ``amount`` in pence."""
+    """What arrived for a loan.
+
+    Attributes:
+        loan_id: for which loan.
+        amount: pence.
+        kind: how it came; from the borrower's cash it clears at once.
+        reference: the payer's or the bank's.
+        cost: pence of it that its recovery cost.
+        excess: only ``keep`` is done here for what is beyond what is due.
+        received_on: the day from which it counts; the business date without it.
+    """
 
     loan_id: int
     amount: int
+    kind: PaymentKind = PaymentKind.COLLECTION
+    reference: str = ""
+    cost: int = 0
+    excess: Excess = Excess.KEEP
+    received_on: date | None = None
 
 
 def receive_payments(
     *, payments: Sequence[PaymentDraft], on: date, actor: str, key: str, house: House = HOUSE
 ) -> int:
-    """Take payments in: bank to the borrowers' cash, and at once into their loans' clearing.
+    """Take payments in, and allocate them: oldest due first, interest before principal.
 
-    There they wait, out of anyone's reach, and are spread when they have cleared. One payment a
-    loan; a fixed number of statements.
+    The money goes through the borrowers' cash into their loans' clearing, where it waits out of
+    anyone's reach until it is spread. When nothing is due a payment waits whole for the next due
+    date. What falls due by ``on`` does so first, in a transaction before. One payment a loan; a
+    fixed number of statements.
 
     Returns:
         How many were taken in; the same again for a key used before.
 
     Raises:
-        PaymentRefused: an unknown or closed loan, a loan named twice, no amount.
+        PaymentRefused: an unknown or closed loan, a loan named twice, no amount, or more than can
+            still come to the loan.
+        PaymentBackDated: something happened to the loan since.
         IdempotencyConflict: the key was used for other payments.
+        NotEnoughMoney: a payment from cash that isn't there.
     """
+    _check_drafts(payments, on)
+    bring_up(loan_ids=[payment.loan_id for payment in payments], on=on, actor=actor)
     with transaction.atomic():
         answer = once(
             scope=actor,
             name="receive_payments",
             key=key,
-            content={"on": on, "payments": [(p.loan_id, p.amount) for p in payments]},
+            content={"on": on, "payments": [_content(payment) for payment in payments]},
             action=lambda: {"taken": _receive(payments, on, actor, house)},
         )
     return int(answer["taken"])
 
 
-def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: House) -> int:
-    lock_servicing()
-    amounts = {payment.loan_id: payment.amount for payment in payments}
-    if len(amounts) != len(payments):
+def _content(payment: PaymentDraft) -> tuple[object, ...]:
+    return (
+        payment.loan_id,
+        payment.amount,
+        payment.kind.value,
+        payment.reference,
+        payment.cost,
+        payment.received_on,
+    )
+
+
+def _check_drafts(payments: Sequence[PaymentDraft], on: date) -> None:
+    """Refuse what can be seen to be wrong without looking at the loans."""
+    if len({payment.loan_id for payment in payments}) != len(payments):
         raise PaymentRefused("A loan is named twice among the payments.", field="loan")
-    if any(not 0 < amount <= LARGEST_PENCE for amount in amounts.values()):
-        raise PaymentRefused("A payment is a whole number of pence above zero.", field="amount")
-    loans = list(
-        Loan.objects.select_for_update()
-        .filter(pk__in=amounts, state__in=PAYABLE)
-        .order_by("pk")
-        .only("id", "payments", "borrower_id")
-    )
-    if len(loans) != len(amounts):
-        raise PaymentRefused("A payment names a loan that is unknown or closed.", field="loan")
-    clears_on = add_business_days(on, house.clearing_days, bank_holidays_around(on))
-    Payment.objects.bulk_create(
-        [
-            Payment(
-                loan_id=loan.pk,
-                number=loan.payments + 1,
-                amount=amounts[loan.pk],
-                received_on=on,
-                clears_on=clears_on,
+    for payment in payments:
+        if not 0 < payment.amount <= LARGEST_PENCE:
+            raise PaymentRefused("A payment is a whole number of pence above zero.", field="amount")
+        if not 0 <= payment.cost <= (payment.amount if payment.kind is PaymentKind.RECOVERY else 0):
+            raise PaymentRefused(
+                "Only a recovery has a cost, of no more than what it brought.", field="cost"
             )
-            for loan in loans
-        ]
+        if len(payment.reference) > LONGEST_REFERENCE or "\0" in payment.reference:
+            raise PaymentRefused(
+                f"A reference has up to {LONGEST_REFERENCE} characters.", field="reference"
+            )
+        if payment.excess is not Excess.KEEP:
+            raise PaymentRefused(
+                "Payments taken in together keep what is beyond what is due; ask for a prepayment "
+                "of the loan to repay principal before its time.",
+                field="excess",
+            )
+        if payment.received_on is not None and payment.received_on > on:
+            raise PaymentRefused(
+                f"A payment can't be received on {payment.received_on}: the business date is {on}.",
+                field="received_on",
+            )
+
+
+def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: House) -> int:
+    if not payments:
+        return 0
+    lock_servicing()
+    drafts = sorted(payments, key=lambda payment: payment.loan_id)
+    ids = np.array([payment.loan_id for payment in drafts], dtype=np.int64)
+    lock_loans(ids)
+    claims = load_claims(ids)
+    _check_loans(drafts, claims)
+    received = [payment.received_on or on for payment in drafts]
+    if any(day < on for day in received):
+        _check_days(drafts, received, on)
+    arrived = Arrived(
+        loan=ids,
+        number=_next_numbers(ids),
+        amount=np.array([payment.amount for payment in drafts], dtype=np.int64),
+        cost=np.array([payment.cost for payment in drafts], dtype=np.int64),
     )
-    ids = [loan.pk for loan in loans]
+    to = allocate(arrived, claims, load_open_instalments(ids))
+    _store(drafts, received, arrived, to, on, actor, house)
+    _post(drafts, received, arrived, claims, to, on, actor)
+    return len(drafts)
+
+
+def _check_loans(drafts: Sequence[PaymentDraft], claims: LoanClaims) -> None:
+    """Refuse loans that take no payments, and amounts beyond what can come to them."""
+    if len(claims.loan) != len(drafts):
+        taking = set(claims.loan.tolist())
+        loan = next(draft.loan_id for draft in drafts if draft.loan_id not in taking)
+        state = Loan.objects.filter(pk=loan).values_list("state", flat=True).first()
+        allowed = ", ".join(sorted(PAYABLE))
+        raise PaymentRefused(
+            f"Loan {loan} is {state or 'unknown'}; payments are taken for loans that are "
+            f"{allowed}.",
+            field="loan",
+        )
+    for draft, payable in zip(drafts, claims.payable.tolist(), strict=True):
+        if draft.amount > payable:
+            raise PaymentRefused(
+                f"No more than {payable} pence can still come to loan {draft.loan_id}, not "
+                f"{draft.amount}.",
+                field="amount",
+            )
+
+
+def _check_days(drafts: Sequence[PaymentDraft], received: Sequence[date], on: date) -> None:
+    """Refuse a payment of a day after which something else happened to its loan."""
+    latest = load_latest_days(np.array([draft.loan_id for draft in drafts], dtype=np.int64))
+    for draft, day, last in zip(drafts, received, latest, strict=True):
+        if day < on and day < last:
+            raise PaymentBackDated(
+                f"Something happened to loan {draft.loan_id} on {last}, after {day}: take the "
+                "payment by itself (take_payment), which replays what came later.",
+                field="received_on",
+            )
+
+
+def _next_numbers(loan_ids: IntArray) -> IntArray:
+    """Take the loans' next numbers, ``[L]``; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE marketplace_loan SET payments = payments + 1 WHERE id = ANY (%s)", [ids]
+            "WITH n AS (UPDATE marketplace_loan SET events = events + 1"
+            " WHERE id = ANY (%s::bigint[]) RETURNING id, events)"
+            " SELECT events FROM n ORDER BY id",
+            [array_of(loan_ids)],
         )
-    post(_received(loans, amounts, on, actor))
-    return len(loans)
+        return np.array([row[0] for row in cursor.fetchall()], dtype=np.int64)
 
 
-def _received(loans: Sequence[Loan], amounts: Mapping[int, int], on: date, actor: str) -> Posting:
-    """From the bank through the borrowers' cash into their loans' clearing."""
+def _store(
+    drafts: Sequence[PaymentDraft],
+    received: Sequence[date],
+    arrived: Arrived,
+    to: Allocated,
+    on: date,
+    actor: str,
+    house: House,
+) -> None:
+    """Write the payments and what they were allocated to; one statement."""
+    clears = {
+        day: add_business_days(day, house.clearing_days, bank_holidays_around(day))
+        for day in set(received)
+    }
+    numbers = (
+        arrived.loan,
+        arrived.number,
+        arrived.amount,
+        arrived.cost,
+        to.principal,
+        to.interest,
+        to.returned,
+        to.to_fund_principal,
+        to.to_fund_interest,
+        to.cost_principal,
+        to.cost_interest,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO marketplace_payment (loan_id, number, amount, cost, principal, interest,"
+            " returned, to_fund_principal, to_fund_interest, cost_principal, cost_interest, kind,"
+            " reference, received_on, clears_on, allocated_on, recorded_on, actor)"
+            " SELECT n.*, %s, %s FROM unnest("
+            + ", ".join(["%s::bigint[]"] * len(numbers))
+            + ", %s::text[], %s::text[], %s::date[], %s::date[], %s::date[]) AS n",
+            [
+                on,
+                actor,
+                *map(array_of, numbers),
+                [draft.kind.value for draft in drafts],
+                [draft.reference for draft in drafts],
+                list(received),
+                [
+                    day if draft.kind is PaymentKind.CASH else clears[day]
+                    for draft, day in zip(drafts, received, strict=True)
+                ],
+                [
+                    day if taken else None
+                    for day, taken in zip(received, to.is_allocated.tolist(), strict=True)
+                ],
+            ],
+        )
+
+
+def _post(
+    drafts: Sequence[PaymentDraft],
+    received: Sequence[date],
+    arrived: Arrived,
+    claims: LoanClaims,
+    to: Allocated,
+    on: date,
+    actor: str,
+) -> None:
+    """Collected or from cash, into the loans' clearing; and the claims fall.
+
+    A payment counts on the day it was received, where that day is still open.
+    """
+    closed = last_closed_date() if min(received) < on else None
     entries = [
         EntryDraft(
             EntryKind.PAYMENT_RECEIVED,
-            f"payment/{loan.pk}/{loan.payments + 1}",
-            on,
+            f"payment/{loan}/{number}",
+            on if closed is not None and day <= closed else day,
             actor,
-            f"loan:{loan.pk}",
+            f"loan:{loan}",
         )
-        for loan in loans
-    ]
-    cash = account_ids(Kind.CASH, np.array([loan.borrower_id for loan in loans]))
-    clearing = account_ids(Kind.CLEARING, np.array([loan.pk for loan in loans]))
-    pence = np.array([amounts[loan.pk] for loan in loans], dtype=np.int64)
-    every = np.arange(len(loans))
-    bank = platform_accounts(Kind.CLIENT_BANK, [entry.key for entry in entries])
-    legs = [
-        Leg(every, debit=bank, credit=cash, amount=pence, book=Book.CASH),
-        Leg(every, debit=cash, credit=clearing, amount=pence, book=Book.CASH),
-    ]
-    return posting(entries, legs)
-
-
-def distribute_cleared(*, on: date, actor: str, cleared_by: date | None = None) -> int:
-    """Spread every payment that has cleared by ``on`` over the parts of its loan, to the penny.
-
-    Oldest instalment first, interest before principal. A payment that came before anything was
-    due waits in the loan's clearing; of one that is more than what is due, the rest becomes the
-    borrower's cash. The number of statements depends on how many payments of one loan wait, not
-    on the number of loans or parts.
-
-    Args:
-        on: business date.
-        actor: who asks.
-        cleared_by: leave payments that cleared later where they are; ``on`` when not given.
-
-    Returns:
-        How many shares were written.
-    """
-    shares = 0
-    while True:
-        # One posting a transaction, last: two in one would lock accounts out of order.
-        with transaction.atomic():
-            lock_servicing()
-            cleared = load_cleared(cleared_by or on)
-            if not len(cleared.loan):
-                return shares
-            shares += _distribute_once(cleared, on, actor)
-
-
-def _distribute_once(cleared: ClearedPayments, on: date, actor: str) -> int:
-    instalments = load_open_instalments(cleared.loan)
-    allocation = waterfall(instalments.open, cleared.amount)
-    receipts = receipts_of(instalments.open, allocation, instalments.paid_pence_months)
-    parts = load_parts(cleared.loan)
-    shares = distribute(parts.book, receipts, fee_ppm=cleared.fee_ppm)
-    _store_allocation(cleared, instalments, allocation, receipts.principal, receipts.interest, on)
-    written = _store_shares(cleared, parts, shares)
-    _close_or_cure(cleared.loan, on)
-    post(_posting(cleared, parts, shares, receipts.principal, receipts.interest, on, actor))
-    return written
-
-
-def _store_allocation(
-    cleared: ClearedPayments,
-    instalments: LoanInstalments,
-    allocation: Allocation,
-    principal: IntArray,
-    interest: IntArray,
-    on: date,
-) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE marketplace_instalment AS i SET interest_paid = i.interest_paid + n.interest,"
-            " principal_paid = i.principal_paid + n.principal"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS n (id, interest, principal)"
-            " WHERE i.id = n.id AND n.interest + n.principal > 0",
-            [
-                instalments.instalment.tolist(),
-                allocation.interest.tolist(),
-                allocation.principal.tolist(),
-            ],
+        for loan, number, day in zip(
+            arrived.loan.tolist(), arrived.number.tolist(), received, strict=True
         )
-        cursor.execute(
-            "WITH n AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[],"
-            " %s::bigint[]) AS n (payment, loan, interest, principal)),"
-            " spread AS (UPDATE marketplace_payment AS p SET distributed_on = %s,"
-            " interest = n.interest, principal = n.principal FROM n WHERE p.id = n.payment)"
-            " UPDATE marketplace_loan AS l SET interest_paid = l.interest_paid + n.interest,"
-            " principal_paid = l.principal_paid + n.principal FROM n WHERE l.id = n.loan",
-            [
-                cleared.payment.tolist(),
-                cleared.loan.tolist(),
-                interest.tolist(),
-                principal.tolist(),
-                on,
-            ],
-        )
-
-
-def _store_shares(cleared: ClearedPayments, parts: LoanParts, shares: Distribution) -> int:
-    """Write the shares that are not nothing; the database moves the parts' running totals."""
-    got = np.flatnonzero(shares.principal + shares.interest)
-    payment = np.repeat(cleared.payment, np.diff(parts.book.offsets))
-    return copy_rows(
-        connection,
-        "marketplace_distribution",
-        {
-            "payment_id": payment[got],
-            "part_id": parts.book.part_id[got],
-            "principal": shares.principal[got],
-            "interest": shares.interest[got],
-            "fee": shares.fee[got],
-        },
-    )
-
-
-def _posting(
-    cleared: ClearedPayments,
-    parts: LoanParts,
-    shares: Distribution,
-    principal: IntArray,
-    interest: IntArray,
-    on: date,
-    actor: str,
-) -> Posting:
-    """One entry a payment: one net transfer a part, one fee transfer a loan, and the claims."""
-    named = zip(cleared.loan.tolist(), cleared.number.tolist(), strict=True)
-    what = EntryKind.PAYMENT_DISTRIBUTED
-    entries = [
-        EntryDraft(what, f"distribution/{loan}/{number}", on, actor, f"loan:{loan}")
-        for loan, number in named
     ]
     keys = [entry.key for entry in entries]
-    every = np.arange(len(cleared.loan))
-    entry_of_part = np.repeat(every, np.diff(parts.book.offsets))
-    net = shares.principal + shares.interest - shares.fee
-    paid = np.flatnonzero(net)
-    clearing = account_ids(Kind.CLEARING, cleared.loan)
-    held = platform_accounts(Kind.CLAIMS_HELD, keys)
+    every = np.arange(len(entries))
+    cash = account_ids(Kind.CASH, claims.borrower)
+    collected = np.array([draft.kind is not PaymentKind.CASH for draft in drafts])
     legs = [
         Leg(
-            entry_of_part[paid],
-            debit=clearing[entry_of_part[paid]],
-            credit=account_ids(Kind.CASH, parts.lender[paid]),
-            amount=net[paid],
+            every,
+            debit=platform_accounts(Kind.COLLECTING, keys),
+            credit=cash,
+            amount=arrived.amount * collected,
             book=Book.CASH,
         ),
         Leg(
             every,
-            debit=clearing,
-            credit=platform_accounts(Kind.FEES, keys),
-            amount=segment_sums(shares.fee, parts.book.offsets),
+            debit=cash,
+            credit=account_ids(Kind.CLEARING, arrived.loan),
+            amount=arrived.amount,
             book=Book.CASH,
         ),
-        Leg(
-            every,
-            debit=clearing,
-            credit=account_ids(Kind.CASH, cleared.borrower),
-            amount=cleared.amount - principal - interest,
-            book=Book.CASH,
-        ),
+        *claims_fall(every, keys, arrived, claims, to),
     ]
-    for kind, amount in ((Kind.PRINCIPAL_OWED, principal), (Kind.INTEREST_DUE, interest)):
-        owed = account_ids(kind, cleared.loan)
-        legs.append(Leg(every, debit=held, credit=owed, amount=amount, book=Book.CLAIMS))
-    return posting(entries, legs)
-
-
-_PAID_UP = {
-    LoanState.ACTIVE: (LoanState.REPAID, "All instalments are paid."),
-    LoanState.ARREARS: (LoanState.REPAID, "All instalments are paid."),
-    LoanState.DEFAULT: (LoanState.RECOVERED, "All that was owed has been recovered."),
-}
-
-
-def _close_or_cure(loan_ids: IntArray, on: date) -> None:
-    """Loans with nothing left to pay are repaid, or recovered if they were in default.
-
-    Those in arrears that have caught up are active again.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT l.id, l.state, l.principal_paid = l.amount FROM marketplace_loan AS l"
-            " WHERE l.id = ANY (%s) AND l.state = ANY (%s) AND NOT EXISTS ("
-            " SELECT FROM marketplace_instalment AS i WHERE i.loan_id = l.id AND i.due_on < %s"
-            " AND i.interest_due IS NOT NULL"
-            " AND (i.interest_paid < i.interest_due OR i.principal_paid < i.principal_due))"
-            " AND (l.principal_paid = l.amount OR l.state = %s) ORDER BY l.id",
-            [
-                loan_ids.tolist(),
-                [state.value for state in _PAID_UP],
-                on,
-                LoanState.ARREARS.value,
-            ],
-        )
-        rows = cursor.fetchall()
-    cured = (LoanState.ACTIVE, "Everything overdue has been paid.")
-    moves = []
-    for loan, state, paid_up in rows:
-        before = LoanState(state)
-        after, reason = _PAID_UP[before] if paid_up else cured
-        moves.append(LoanMoved(loan, before, after, reason))
-    move_loans(moves=moves, on=on)
+    post(posting(entries, legs))

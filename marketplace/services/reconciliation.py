@@ -84,6 +84,6 @@ def _find(on: date, since: SealMark, progress: Progress) -> _Found:
     progress("the book", 0, 0)
     book, sealed = internal_checks(since, lambda done, of: progress("the journal", done, of))
     progress("loans and parts", 0, 0)
-    market = market_checks()
+    market = market_checks(on)
     progress("the bank", 0, 0)
     return _Found((*book, *market), tuple(external_checks(on)), sealed)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from accounts.core.chart import Kind
 from accounts.core.posting import EntryKind
-from accounts.selectors.bulk import fetch_columns
+from accounts.selectors.bulk import array_of, fetch_columns
 from accounts.selectors.ledger import account_ids
 from accounts.services.holding import hold_accounts
 from marketplace.core.arrays import IntArray
@@ -26,18 +26,18 @@ from marketplace.services.offering import move_cash
 
 @dataclass(frozen=True)
 class ToppedUp:
-    """What was topped up: payments looked at, offers that got more, and pence."""
+    """What was topped up: distributions looked at, offers that got more, and pence."""
 
-    payments: int
+    distributions: int
     offers: int
     pence: int
 
 
 def top_up_offers(*, on: date, actor: str, house: House = HOUSE) -> ToppedUp:
-    """Put on offer again what the payments distributed since the last time brought.
+    """Put on offer again what the distributions since the last time brought.
 
-    Each payment counts once, whoever calls this and however often: it is marked. A fixed number of
-    statements.
+    Each distribution counts once, whoever calls this and however often: it is marked. A correction
+    that took something back is set off, as far as something waits. A fixed number of statements.
 
     Args:
         on: business date.
@@ -47,10 +47,10 @@ def top_up_offers(*, on: date, actor: str, house: House = HOUSE) -> ToppedUp:
     with transaction.atomic():
         lock_matching()
         share_offers()
-        payments = _mark(on)
-        if not payments:
+        spread = _mark(on)
+        if not spread:
             return ToppedUp(0, 0, 0)
-        _credit(payments)
+        _credit(spread)
         offer, lender, uninvested = _waiting()
         cash = _cash(lender)
         moves, left = split_top_up(lender, uninvested, cash, house.step)
@@ -59,14 +59,14 @@ def top_up_offers(*, on: date, actor: str, house: House = HOUSE) -> ToppedUp:
         if moved.size:
             move_cash(
                 kind=EntryKind.OFFER_PLACED,
-                keys=[f"top-up/{payments[0]}/{each}" for each in offer[moved].tolist()],
+                keys=[f"top-up/{spread[0]}/{each}" for each in offer[moved].tolist()],
                 offer_ids=offer[moved].tolist(),
                 lender_ids=lender[moved].tolist(),
                 pence=moves[moved].tolist(),
                 on=on,
                 actor=actor,
             )
-        return ToppedUp(len(payments), int(moved.size), int(moves.sum()))
+        return ToppedUp(len(spread), int(moved.size), int(moves.sum()))
 
 
 def split_top_up(
@@ -93,26 +93,38 @@ def split_top_up(
 
 
 def _mark(on: date) -> list[int]:
-    """Take the payments that were distributed and not looked at yet; their ids in order."""
+    """Take the distributions that were not looked at yet; their ids in order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE marketplace_payment SET topped_up_on = %s"
-            " WHERE distributed_on IS NOT NULL AND topped_up_on IS NULL RETURNING id",
+            "UPDATE marketplace_distribution SET topped_up_on = %s"
+            " WHERE topped_up_on IS NULL RETURNING id",
             [on],
         )
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def _credit(payments: list[int]) -> None:
-    """Add what the offers' parts received, after the fee."""
+def _credit(spread: list[int]) -> None:
+    """Add what the offers' parts received, after the fee: each row's totals less those before.
+
+    A row that gives less than the one before takes away what waits, never below nothing.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE marketplace_offer AS o SET uninvested = o.uninvested + s.received FROM ("
-            " SELECT p.offer_id, sum(d.principal + d.interest - d.fee)::bigint AS received"
-            " FROM marketplace_distribution AS d JOIN marketplace_part AS p ON p.id = d.part_id"
-            " WHERE d.payment_id = ANY (%s) GROUP BY p.offer_id) AS s"
+            "UPDATE marketplace_offer AS o"
+            " SET uninvested = greatest(o.uninvested + s.received, 0) FROM ("
+            " SELECT p.offer_id, sum(u.principal + u.interest - u.fee"
+            " - coalesce(u.principal_before + u.interest_before - u.fee_before, 0))::bigint"
+            " AS received FROM marketplace_distribution AS d"
+            " LEFT JOIN marketplace_distribution AS b"
+            " ON b.loan_id = d.loan_id AND b.number = d.number - 1"
+            " CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee, b.principal, b.interest,"
+            " b.fee) WITH ORDINALITY AS u (principal, interest, fee, principal_before,"
+            " interest_before, fee_before, number)"
+            " JOIN marketplace_part AS p ON p.loan_id = d.loan_id AND p.number = u.number"
+            " JOIN marketplace_offer AS f ON f.id = p.offer_id AND f.lender_id = p.lender_id"
+            " WHERE d.id = ANY (%s::bigint[]) AND f.tops_up GROUP BY p.offer_id) AS s"
             " WHERE o.id = s.offer_id AND o.tops_up AND o.state = %s",
-            [payments, OfferState.OPEN.value],
+            [array_of(np.array(spread, dtype=np.int64)), OfferState.OPEN.value],
         )
 
 

@@ -172,3 +172,44 @@ class TestWithdrawals:
         assert len(rest["edges"]) == 1
         assert not rest["pageInfo"]["hasNextPage"]
         assert ask(lender, VIEWER, {"first": 0}).codes == ["PAGE_REFUSED"]
+
+
+SET_UP = """mutation ($input: DirectDebitInput!) { setUpDirectDebit(input: $input) {
+  errors { code field message } directDebit { reference masked signedOn cancelledOn } } }"""
+
+CANCEL_DEBIT = """mutation ($input: DirectDebitInput!) { cancelDirectDebit(input: $input) {
+  errors { code field message } directDebit { reference cancelledOn } } }"""
+
+DIRECT_DEBIT = "query { viewer { directDebit { reference masked signedOn cancelledOn } } }"
+
+
+class TestDirectDebit:
+    def test_set_up_and_cancelled(self, world: World) -> None:
+        ada = world.ada
+        run(ada, REGISTER, account(holder="Ada Borrower"))
+        asked = {"idempotencyKey": "dd-1"}
+        assert codes(run(ada, SET_UP, asked)) == [("NO_VERIFIED_ACCOUNT", None)]
+        verified(ada, days_ago=0)
+        made = run(ada, SET_UP, asked)
+        assert made["errors"] == []
+        shown = made["directDebit"]
+        assert shown["reference"].startswith("TNM")
+        assert (shown["masked"], shown["signedOn"]) == ("••••5678", TODAY.isoformat())
+        assert run(ada, SET_UP, asked)["directDebit"] == shown
+        assert ask(ada, DIRECT_DEBIT).data["viewer"]["directDebit"] == shown
+        assert ask(world.lenders[0], DIRECT_DEBIT).data["viewer"]["directDebit"] is None
+
+        ended = run(ada, CANCEL_DEBIT, {"idempotencyKey": "dd-2"})
+        assert ended["directDebit"] == {
+            "reference": shown["reference"],
+            "cancelledOn": TODAY.isoformat(),
+        }
+        assert ask(ada, DIRECT_DEBIT).data["viewer"]["directDebit"] is None
+        again = run(ada, CANCEL_DEBIT, {"idempotencyKey": "dd-3"})
+        assert codes(again) == [("NO_MANDATE", None)]
+
+    def test_for_borrowers_only(self, world: World) -> None:
+        asked = {"idempotencyKey": "dd-1"}
+        assert codes(run(world.auditor, SET_UP, asked)) == [("FORBIDDEN", None)]
+        assert codes(run(None, SET_UP, asked)) == [("UNAUTHENTICATED", None)]
+        assert codes(run(None, CANCEL_DEBIT, asked)) == [("UNAUTHENTICATED", None)]

@@ -106,7 +106,7 @@ class TestMarket:
     @pytest.mark.usefixtures("house")
     def test_top_up_says_what_it_did(self, capsys: pytest.CaptureFixture[str]) -> None:
         told = command(capsys, "market", "top-up", *ON)
-        assert told.out == "0 payments looked at; £0.00 on offer again in 0 offers.\n"
+        assert told.out == "0 distributions looked at; £0.00 on offer again in 0 offers.\n"
         refused(command(capsys, "market", "top-up", *ON, "--by", "x@example.org"), "MEMBER_UNKNOWN")
 
     @pytest.mark.usefixtures("committed_db")

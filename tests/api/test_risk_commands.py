@@ -15,7 +15,7 @@ from django.db import connection
 
 from api.management.commands import _risk
 from risk.core.facts import ApplicationFacts
-from risk.core.table import table_from_facts
+from risk.core.table import Fact, table_from_facts
 from risk.models import DataSet, ModelVersion, PastApplication
 from risk.selectors.scoring import scorer
 from risk.services.assessing import assess_applications
@@ -297,7 +297,7 @@ class TestScoringAnAssessedApplication:
         command(capsys, "approve_model", "house", "--by", "officer-2", "--as", "champion")
         command(capsys, "rate_table", "build", "house", "--by", "officer-2")
         command(capsys, "rate_table", "approve", "1", "--by", "officer-1")
-        facts = {"income": 60_000, "searches": 0, "home": "owns"}
+        facts: dict[str, Fact] = {"income": 60_000, "searches": 0, "home": "owns"}
         [view] = assess_applications(
             applications=[ApplicationFacts("old-7", 300_000, 36, facts)], on=date(2016, 4, 1)
         )

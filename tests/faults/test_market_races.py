@@ -22,6 +22,7 @@ from tests.faults.test_ledger_races import _at_once as at_once
 from tests.marketplace import house as fixtures
 from tests.marketplace.house import (
     House,
+    accept,
     application,
     borrowers,
     funded,
@@ -193,6 +194,7 @@ def test_two_listings_of_one_borrower_at_once_are_one(committed_house: House) ->
 
 def test_a_loan_is_paid_out_once(committed_house: House) -> None:
     made = funded(committed_house)
+    accept(made.loan_id)
     refused: list[int] = []
 
     def out(number: int) -> None:

@@ -35,7 +35,7 @@ from tests.faults.test_market_races import _holds as holds
 from tests.faults.test_market_races import _thread as thread
 from tests.faults.test_market_races import _wait_for as wait_for
 from tests.marketplace import house as fixtures
-from tests.marketplace.house import House, borrowers, key, listing, offer, parts_of, pay
+from tests.marketplace.house import House, accept, borrowers, key, listing, offer, parts_of, pay
 from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE, enrol_lenders
 
 house_template = fixtures.house_template
@@ -152,6 +152,7 @@ def test_topping_up_at_once_is_topping_up_once(committed_house: House) -> None:
     listed = listing(committed_house, borrowers(1)[0], 100_000)
     run_cycle(on=DAY, actor=ACTOR, key=key())
     loan = Loan.objects.get(listing=listed)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     fall_due(on=FIRST_DUE, actor=ACTOR)
     pay(loan.pk, loan.instalment, FIRST_DUE)

@@ -19,9 +19,10 @@ from django.db import connection, connections, transaction
 
 from accounts.models import Member
 from accounts.services.members import enrol_members
-from marketplace.models import Instalment, Loan, Part, Payment
+from marketplace.models import Distribution, Instalment, Loan, Part, Payment
 from marketplace.selectors.collecting import collectable
 from marketplace.selectors.markets import MarketView, list_markets
+from marketplace.services.agreements import accept_agreements
 from marketplace.services.borrowing import (
     ApplicationDraft,
     ListingDraft,
@@ -203,11 +204,17 @@ def funded(
     return Funded(Loan.objects.get(listing=listed).pk, borrower, lenders)
 
 
+def accept(*loan_ids: int, on: date = DAY) -> None:
+    """The borrowers accept their loans' terms."""
+    accept_agreements(loan_ids=loan_ids, on=on, actor=ACTOR, key=key())
+
+
 def paid_out(
     house: House, parts: Sequence[tuple[int, int]] = DESIGN_PARTS, *, term: int = 36
 ) -> Funded:
     """A loan of parts (ppm, pence), paid out on the first day."""
     made = funded(house, parts, term=term)
+    accept(made.loan_id)
     pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=key())
     return made
 
@@ -215,6 +222,23 @@ def paid_out(
 def pay(loan_id: int, amount: int, on: date) -> None:
     """A payment arrives."""
     receive_payments(payments=[PaymentDraft(loan_id, amount)], on=on, actor=ACTOR, key=key())
+
+
+def shares_of(loan_id: int, number: int) -> list[tuple[int, int, int]]:
+    """Principal, interest and fee that each part got of one distribution, in order of number."""
+    rows = {row.number: row for row in Distribution.objects.filter(loan=loan_id)}
+    after = rows[number]
+    nothing = [0] * len(after.principal)
+    before = rows.get(number - 1)
+    columns = [
+        [now - then for now, then in zip(getattr(after, name), old, strict=True)]
+        for name, old in (
+            ("principal", before.principal if before else nothing),
+            ("interest", before.interest if before else nothing),
+            ("fee", before.fee if before else nothing),
+        )
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def pay_monthly(made: Funded, count: int) -> date:

@@ -16,7 +16,7 @@ from accounts.models import Account
 from accounts.selectors.ledger import member_balances, totals_by_kind
 from marketplace.core.schedule import add_business_days
 from marketplace.core.states import LoanState
-from marketplace.models import Instalment, LoanMove, Part
+from marketplace.models import Distribution, Instalment, LoanMove, Part
 from marketplace.selectors.audit import audit
 from marketplace.selectors.collecting import collectable
 from marketplace.services.ageing import age_loans
@@ -99,14 +99,13 @@ def test_thirty_six_months_to_the_last_penny(house: House) -> None:
     loan = made.loan
     assert (loan.state, loan.outstanding) == (LoanState.REPAID, 0)
     parts = Part.objects.filter(loan=made.loan_id).order_by("number")
-    assert [part.principal_received for part in parts] == [pence for _, pence in PARTS]
-    assert [part.interest_received for part in parts] == expected.interest
-    assert [part.fee_paid for part in parts] == expected.fee
+    received = Distribution.objects.get(loan=made.loan_id, number=loan.distributions)
+    assert received.principal == [pence for _, pence in PARTS]
+    assert received.interest == expected.interest
+    assert received.fee == expected.fee
     # Each lender has what the part gave, less the fee; nothing is left on the way.
-    for part in parts:
-        assert member_balances(part.lender_id).cash == (
-            part.size + part.interest_received - part.fee_paid
-        )
+    for part, interest, fee in zip(parts, expected.interest, expected.fee, strict=True):
+        assert member_balances(part.lender_id).cash == part.size + interest - fee
     totals = totals_by_kind()
     for kind in (Kind.CLEARING, Kind.PRINCIPAL_OWED, Kind.INTEREST_DUE, Kind.CLAIMS_HELD):
         assert totals[kind] == 0

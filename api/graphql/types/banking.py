@@ -29,6 +29,15 @@ class BankDetails(graphene.ObjectType):
     usable_from = graphene.Date(description="The first day of withdrawals, once verified.")
 
 
+class DirectDebit(graphene.ObjectType):
+    """A borrower's leave to collect what falls due from their bank account."""
+
+    reference = graphene.String(required=True, description="The mandate's, as the bank shows it.")
+    masked = graphene.String(required=True, description="The account's last characters.")
+    signed_on = graphene.Date(required=True)
+    cancelled_on = graphene.Date(description="The day from which nothing more is asked for.")
+
+
 class Withdrawal(graphene.ObjectType):
     """Cash on its way to the member's bank."""
 

@@ -8,16 +8,48 @@ from typing import Any
 
 import graphene
 from graphene import relay
+from graphql_relay import to_global_id
 
 from api.graphql.access import lender
+from api.graphql.paging import PageField, connection, wanted
 from api.graphql.types.loan import Loan
 from api.graphql.types.market import Expected
 from api.graphql.wire import MatchAnswerType, Money, OfferStateType, PricingType, Rate, Share
 from api.wording import answered
 from marketplace.core.answers import LenderSpread as SpreadView
+from marketplace.core.loan_events import DistributionKind
 from marketplace.selectors.answers import LastAnswer
 from marketplace.selectors.offers import OfferView
 from marketplace.selectors.portfolio import PartView, portfolio_totals
+from marketplace.selectors.receipts import Receipt as ReceiptView
+from marketplace.selectors.receipts import receipts_page
+
+DistributionKindType = graphene.Enum.from_enum(DistributionKind)
+
+
+class Receipt(graphene.ObjectType):
+    """What one distribution brought to a lender's part; a correction may take something back."""
+
+    part_id = graphene.ID(required=True, description="The part, by its global id.")
+    spread_on = graphene.Date(required=True)
+    kind = graphene.Field(DistributionKindType, required=True)
+    principal = graphene.Field(Money, required=True)
+    interest = graphene.Field(Money, required=True, description="Before the fee.")
+    fee = graphene.Field(Money, required=True)
+    net = graphene.Field(Money, required=True, description="What reached the lender's cash.")
+
+    @staticmethod
+    def resolve_part_id(root: ReceiptView, info: graphene.ResolveInfo) -> str:
+        """The public id becomes the global one."""
+        return to_global_id("Part", root.part_id)
+
+
+class ReceiptConnection(relay.Connection):
+    """What came to a lender's parts, the newest first."""
+
+    class Meta:
+        node = Receipt
+        strict_types = True
 
 
 class Part(graphene.ObjectType):
@@ -40,6 +72,16 @@ class Part(graphene.ObjectType):
     fee_paid = graphene.Field(Money, required=True)
     outstanding = graphene.Field(Money, required=True)
     loan = graphene.Field(Loan, required=True)
+    distributions = graphene.List(
+        graphene.NonNull(Receipt),
+        required=True,
+        description="What each distribution of the loan brought, the newest first.",
+    )
+
+    @staticmethod
+    def resolve_distributions(root: PartView, info: graphene.ResolveInfo) -> Any:
+        """Read for all parts of the page at once."""
+        return root.receipts
 
     @staticmethod
     def resolve_id(root: PartView, info: graphene.ResolveInfo) -> str:
@@ -74,11 +116,22 @@ class PortfolioConnection(relay.Connection):
         strict_types = True
 
     totals = graphene.Field(PortfolioTotals, required=True)
+    receipts = PageField(
+        ReceiptConnection, required=True, description="Of all parts, whatever the page."
+    )
 
     @staticmethod
     def resolve_totals(root: Any, info: graphene.ResolveInfo) -> Any:
         """Over all parts, whatever the page."""
         return portfolio_totals(lender(info).pk)
+
+    @staticmethod
+    def resolve_receipts(
+        root: Any, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """Of all parts, whatever the page."""
+        page = receipts_page(lender(info).pk, wanted(first, after))
+        return connection(ReceiptConnection, page)
 
 
 class AskedRate(graphene.ObjectType):

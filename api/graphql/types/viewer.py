@@ -12,18 +12,26 @@ from graphene import relay
 from accounts.core.references import payment_reference
 from accounts.models import Member
 from accounts.selectors.banking import DetailsView, current_bank_details
+from accounts.selectors.collecting import MandateView, current_mandate
 from accounts.selectors.ledger import Balances as BalancesView
 from accounts.selectors.ledger import member_balances
 from api.business_date import today
 from api.graphql.paging import PageField, connection, wanted
-from api.graphql.types.banking import BankDetails, WithdrawalConnection, withdrawals
+from api.graphql.types.banking import (
+    BankDetails,
+    DirectDebit,
+    WithdrawalConnection,
+    withdrawals,
+)
 from api.graphql.types.borrowing import ApplicationConnection, ListingConnection
 from api.graphql.types.lending import LenderSpread, OfferConnection
+from api.graphql.types.notice import NoticeConnection
 from api.graphql.types.statement import StatementConnection, StatementField, ask
 from api.graphql.wire import MemberRole, Money
 from marketplace.core.answers import LenderSpread as SpreadView
 from marketplace.selectors.answers import spread_of_lender
 from marketplace.selectors.borrowings import applications_page, listings_page
+from marketplace.selectors.notices import notices_page
 from marketplace.selectors.offers import offers_page
 
 
@@ -60,7 +68,11 @@ class Viewer(graphene.ObjectType):
         description="Write it on every payment to us: it says whose money it is. None for staff."
     )
     bank_details = graphene.Field(BankDetails, description="Where withdrawals go, once verified.")
+    direct_debit = graphene.Field(
+        DirectDebit, description="The borrower's that stands; none if none does."
+    )
     withdrawals = PageField(WithdrawalConnection, required=True)
+    notices = PageField(NoticeConnection, required=True)
     statement = StatementField(
         StatementConnection,
         description="What moved in one of the member's accounts; none for staff.",
@@ -118,8 +130,20 @@ class Viewer(graphene.ObjectType):
         return current_bank_details(root.pk)
 
     @staticmethod
+    def resolve_direct_debit(root: Member, info: graphene.ResolveInfo) -> MandateView | None:
+        """The member's own; of the account only the last characters."""
+        return current_mandate(root.pk)
+
+    @staticmethod
     def resolve_withdrawals(
         root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
     ) -> Any:
         """The member's own."""
         return withdrawals(root.pk, wanted(first, after))
+
+    @staticmethod
+    def resolve_notices(
+        root: Member, info: graphene.ResolveInfo, first: int | None = None, after: str | None = None
+    ) -> Any:
+        """The member's own."""
+        return connection(NoticeConnection, notices_page(root.pk, wanted(first, after)))

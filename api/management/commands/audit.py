@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from api.demo.report import show_audit
-from marketplace.selectors.audit import Finding, audit
+from marketplace.selectors.audit import audit
+from marketplace.selectors.findings import Finding
 
 
 def require_all(findings: Sequence[Finding]) -> None:

@@ -26,8 +26,9 @@ from api.database import embedded
 from api.demo import plots, report, run
 from api.management.commands.audit import require_all
 from marketplace.core.errors import MarketplaceRefusal
-from marketplace.selectors.audit import Finding, audit
+from marketplace.selectors.audit import audit
 from marketplace.selectors.cycles import last_cycle
+from marketplace.selectors.findings import Finding
 from marketplace.selectors.loan_book import loan_book_csv
 from marketplace.selectors.markets import list_markets
 from marketplace.selectors.order_book import load_order_book

@@ -55,8 +55,8 @@ class Command(BaseCommand):
                 case _:
                     did = top_up_offers(on=options["on"], actor=actor)
                     self.stdout.write(
-                        f"{did.payments:,} payments looked at; {pounds(did.pence)} on offer again"
-                        f" in {did.offers:,} offers."
+                        f"{did.distributions:,} distributions looked at;"
+                        f" {pounds(did.pence)} on offer again in {did.offers:,} offers."
                     )
         except (MarketplaceRefusal, AccountsRefusal, RiskRefusal) as refusal:
             message = f"{refusal.code}: {printable(refusal.message)}"

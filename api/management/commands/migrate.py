@@ -27,6 +27,22 @@ def grant_to_application() -> None:
     )
 
 
+def grant_jobs() -> None:
+    """Let the application's role call the functions of the queue of jobs (procrastinate).
+
+    After every migration, since a new version of it brings new ones.
+    """
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT p.oid::regprocedure::text FROM pg_proc AS p"
+            " WHERE p.pronamespace = 'public'::regnamespace AND p.proname LIKE 'procrastinate\\_%'"
+            " AND p.prorettype <> 'trigger'::regtype"
+        )
+        functions = ", ".join(row[0] for row in cursor.fetchall())
+    if functions:
+        limit_application(connections["owner"], f"GRANT EXECUTE ON FUNCTION {functions} TO {{}}")
+
+
 class Command(migrate.Command):
     """Django's own command, on the owner's connection unless another is named."""
 
@@ -39,6 +55,7 @@ class Command(migrate.Command):
             return super().handle(*args, **options)
         grant_to_application()
         answer = super().handle(*args, **options)
+        grant_jobs()
         if "django_migrations" in connections["owner"].introspection.table_names():
             limit_application(
                 connections["owner"], "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {}"

@@ -1,6 +1,7 @@
 """The annual percentage rate of charge."""
 
 import math
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,14 @@ Flows = list[tuple[float, int]]
         ([(0.0, 100_000)], [(1.0, 60_000), (2.0, 60_000)], 13.07, 2),
         ([(0.0, 100_000)], [(0.25, 27_200), (0.5, 27_200), (1.0, 54_400)], 13.19, 2),
         ([(0.0, 1_000_000)], [((k + 1) / 12, 22_244) for k in range(60)], 12.7, 1),
+        # The first one by 546 days, of years of 365 and of 365.25 days.
+        ([(0.0, 100_000)], [(546 / 365, 120_000)], 12.96, 2),
+        ([(0.0, 100_000)], [(546 / 365.25, 120_000)], 12.97, 2),
+        # 6,000 repaid as 48 monthly 149.31; with 60 taken off at the start.
+        ([(0.0, 600_000)], [((k + 1) / 12, 14_931) for k in range(48)], 9.380593, 6),
+        ([(0.0, 594_000)], [((k + 1) / 12, 14_931) for k in range(48)], 10.0, 1),
+        # By definition: half as much again a year, for 40 days.
+        ([(0.0, 100_000)], [(40 / 365, round(100_000 * 1.5 ** (40 / 365)))], 50.0, 2),
         # By definition: what grows 825-fold in a year costs 82,400 %.
         ([(0.0, 10_000)], [(1.0, 8_250_000)], 82_400.0, 6),
         # Half of it is all that comes back: -50 %.
@@ -65,6 +74,40 @@ def test_at_the_rate_both_sides_are_worth_the_same(payments: Flows, advance: int
     worth = math.fsum(amount * math.exp(-u * years) for years, amount in payments)
     total = advance + sum(amount for _, amount in payments)
     assert abs(worth - advance) <= 1e-8 * largest * total
+
+
+def by_bisection(advances: Flows, payments: Flows) -> float:
+    """The rate in decimals of 50 digits, halving an interval in which only one root lies."""
+    with localcontext() as context:
+        context.prec = 50
+        low, high = Decimal(0), Decimal(2_000)
+        for _ in range(120):
+            rate = (low + high) / 2
+            worth = sum(
+                side * pence / (1 + rate) ** Decimal(years)
+                for side, flows in ((1, advances), (-1, payments))
+                for years, pence in flows
+            )
+            low, high = (low, rate) if worth > 0 else (rate, high)
+        return float(low)
+
+
+@pytest.mark.parametrize(
+    ("advances", "payments"),
+    [
+        (
+            [(0.0, 100_000)],
+            [(45 / 365, 5_000), *((45 / 365 + k / 12, 9_300) for k in range(1, 13))],
+        ),
+        ([(0.0, 50_000), (0.25, 50_000)], [(1.0 + k / 12, 9_500) for k in range(12)]),
+        ([(0.0, 100_000)], [(0.0, 3_000), *((k / 12, 2_600) for k in range(1, 61))]),
+        ([(0.0, 1)], [(100.0, 1_000_000)]),
+        ([(0.0, 10_000)], [(7 / 365, 11_000)]),
+        ([(0.0, 100_000_000)], [(k / 12, 800_000) for k in range(1, 481)]),
+    ],
+)
+def test_decimals_by_bisection_say_the_same(advances: Flows, payments: Flows) -> None:
+    assert apr(advances, payments) == pytest.approx(by_bisection(advances, payments), rel=1e-9)
 
 
 def test_moving_every_date_changes_nothing() -> None:

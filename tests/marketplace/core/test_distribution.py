@@ -191,3 +191,22 @@ def test_no_loans_have_nothing_distributed() -> None:
     book = PartBook(*[*[none] * 7, ints(0)])
     result = distribute(book, Receipts(*[none] * 5), fee_ppm=10_000)
     assert result.principal.size == result.fee_received.size == 0
+
+
+def test_loans_beside_one_of_very_long_waits_are_spread_as_alone() -> None:
+    """Loan, wait and row of so many loans don't fit 63 bits: the longest wait takes 50 of them."""
+    loans = [[1, 2**50], *([1, 1, 1] if number % 2 else [2, 1] for number in range(20_000))]
+    offsets = np.cumsum([0, *map(len, loans)])
+    weights = np.concatenate(loans)
+    shares = spread(
+        np.ones(len(loans), dtype=np.int64),
+        weights,
+        np.zeros_like(weights),
+        np.arange(len(weights)),
+        offsets,
+    )
+    # One penny each: to the largest weight, among equals to the first.
+    expected = np.zeros_like(weights)
+    expected[offsets[:-1]] = 1
+    expected[:2] = (0, 1)
+    assert (shares == expected).all()

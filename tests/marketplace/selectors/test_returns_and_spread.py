@@ -14,7 +14,7 @@ from marketplace.selectors.spread import idle, loans_by_state, spread
 from marketplace.services.ageing import age_loans
 from marketplace.services.falling_due import fall_due
 from marketplace.services.payments import distribute_cleared
-from tests.marketplace.house import House, paid_out, pay
+from tests.marketplace.house import House, paid_out, pay, pay_monthly
 from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE
 
 
@@ -29,7 +29,8 @@ def test_a_lender_who_is_repaid_at_once_earns_by_the_days(house: House) -> None:
     [lender] = made.lenders
     back = member_balances(lender.pk).cash
     part = Part.objects.get(loan=made.loan_id)
-    assert back == 100_000 + part.interest_received - part.fee_paid
+    got = Distribution.objects.filter(loan=made.loan_id).latest("number")
+    assert back == 100_000 + got.interest_total - got.fee_total
     found = returns_by_lender(cleared)
     assert found.group.tolist() == [lender.pk]
     days = (cleared - DAY).days
@@ -51,11 +52,16 @@ def test_principal_in_default_is_lost_in_full(house: House) -> None:
     assert loans_by_state() == {"default": 1}
     by_lender = returns_by_lender(on)
     parts = Part.objects.filter(loan=made.loan_id).order_by("lender_id")
-    assert by_lender.lost.tolist() == [part.size - part.principal_received for part in parts]
+    got = Distribution.objects.get(loan=made.loan_id)
+    principal = [got.principal[part.number - 1] for part in parts]
+    assert by_lender.lost.tolist() == [
+        part.size - one for part, one in zip(parts, principal, strict=True)
+    ]
     assert by_lender.outstanding.tolist() == [0, 0]
     days = (came - DAY).days
     for place, part in enumerate(parts):
-        back = part.principal_received + part.interest_received - part.fee_paid
+        row = part.number - 1
+        back = got.principal[row] + got.interest[row] - got.fee[row]
         expected = (back / part.size) ** (365 / days) - 1
         assert by_lender.earned[place] == pytest.approx(expected, abs=1e-9)
     by_band = returns_by_band(on)
@@ -70,12 +76,33 @@ def test_a_loan_that_runs_counts_what_is_outstanding_at_its_face_value(house: Ho
     pay(made.loan_id, made.loan.instalment, FIRST_DUE)
     distribute_cleared(on=CLEARED, actor=ACTOR)
     found = returns_by_lender(CLEARED)
-    [share] = Distribution.objects.filter(part__loan=made.loan_id)
-    got = share.principal + share.interest - share.fee
+    [share] = Distribution.objects.filter(loan=made.loan_id)
+    got = share.principal_total + share.interest_total - share.fee_total
     # Everything is back on one day, 35 days on: in cash, or outstanding.
     whole = got + int(found.outstanding[0])
-    assert whole == 100_000 + share.interest - share.fee
+    assert whole == 100_000 + share.interest_total - share.fee_total
     assert found.earned[0] == pytest.approx((whole / 100_000) ** (365 / 35) - 1, abs=1e-9)
+
+
+def test_what_came_on_several_days_counts_on_each(house: House) -> None:
+    """Two parts, two payments: a lender's flows are the differences of the totals, by day."""
+    made = paid_out(house, [(70_000, 60_000), (72_000, 40_000)])
+    pay_monthly(made, 2)
+    first, second = Distribution.objects.filter(loan=made.loan_id).order_by("number")
+    found = returns_by_lender(second.spread_on)
+    for place, part in enumerate(Part.objects.filter(loan=made.loan_id).order_by("lender_id")):
+        row = part.number - 1
+        nets = [one.principal[row] + one.interest[row] - one.fee[row] for one in (first, second)]
+        outstanding = part.size - second.principal[row]
+        assert found.outstanding[place] == outstanding
+        assert found.interest[place] == second.interest[row]
+        rate = 1 + found.earned[place]
+        flows = [
+            (first.spread_on, nets[0]),
+            (second.spread_on, nets[1] - nets[0] + outstanding),
+        ]
+        worth = sum(pence / rate ** ((day - DAY).days / 365) for day, pence in flows)
+        assert worth == pytest.approx(part.size, abs=0.01)
 
 
 def test_how_far_money_is_spread_and_what_lies_idle(house: House) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from marketplace.core.states import LoanState, MoveRefused
-from marketplace.models import Instalment, LoanMove
+from marketplace.models import Instalment, Loan, LoanEvent, LoanMove
 from marketplace.services.ageing import Aged, age_loans
 from marketplace.services.falling_due import fall_due
 from marketplace.services.moves import LoanMoved, move_loans
@@ -119,8 +120,18 @@ def test_the_oldest_unpaid_instalment_decides(house: House) -> None:
 
 def test_a_loan_nobody_looked_at_goes_from_active_into_default(house: House) -> None:
     made = _late(house)
-    assert age_loans(on=date(2016, 9, 3)) == Aged(arrears=0, default=1)
-    assert _moves(made)[-1] == ("active", "default", date(2016, 9, 3))
+    assert age_loans(on=date(2016, 9, 10)) == Aged(arrears=1, default=1)
+    # As of the days on which a punctual run would have found it.
+    assert _moves(made)[-2:] == [
+        ("active", "arrears", DAY_AFTER),
+        ("arrears", "default", date(2016, 9, 3)),
+    ]
+    assert made.loan.defaulted_on == date(2016, 9, 3)
+    move = LoanMove.objects.filter(loan=made.loan_id).latest("id")
+    assert move.recorded_on == date(2016, 9, 10)
+    [event] = LoanEvent.objects.filter(loan=made.loan_id)
+    assert (event.kind, event.cause, event.number) == ("default", "overdue", made.loan.events)
+    assert (event.effective_on, event.recorded_on) == (date(2016, 9, 3), date(2016, 9, 10))
 
 
 def test_a_payment_after_default_reaches_the_lenders_and_changes_no_state(house: House) -> None:
@@ -148,3 +159,67 @@ def test_only_the_tables_moves_are_made(house: House) -> None:
 def test_a_move_needs_an_open_transaction(committed_house: House) -> None:
     with pytest.raises(RuntimeError, match="transaction"):
         move_loans(moves=[LoanMoved(1, LoanState.ACTIVE, LoanState.ARREARS, "late")], on=DAY_AFTER)
+
+
+def _begin(made: Funded, kind: str, on: date, **terms: Any) -> None:
+    """An event that begins an arrangement or hardship, on its day."""
+    number = made.loan.events + 1
+    LoanEvent.objects.create(
+        loan_id=made.loan_id,
+        number=number,
+        kind=kind,
+        effective_on=on,
+        recorded_on=on,
+        actor=ACTOR,
+        **terms,
+    )
+    Loan.objects.filter(pk=made.loan_id).update(state=kind, events=number)
+
+
+def test_the_default_clock_stands_still_in_hardship(house: House) -> None:
+    """Hardship from 1 June to the end of it are 30 days: default on 3 October, not 3 September."""
+    made = _late(house)
+    age_loans(on=DAY_AFTER)
+    _begin(made, "hardship", SECOND_DUE, until=date(2016, 6, 30))
+    assert age_loans(on=date(2016, 6, 29)) == Aged(arrears=0, default=0)
+    assert age_loans(on=date(2016, 6, 30)) == Aged(arrears=0, default=0, ended=1)
+    assert _moves(made)[-1] == ("hardship", "arrears", date(2016, 6, 30))
+    assert LoanEvent.objects.filter(loan=made.loan_id, kind="hardship_ended").count() == 1
+    assert age_loans(on=date(2016, 10, 2)) == Aged(arrears=0, default=0)
+    assert age_loans(on=date(2016, 10, 3)) == Aged(arrears=0, default=1)
+
+
+def test_an_arrangement_that_is_kept_lasts_to_its_end(house: House) -> None:
+    """£10 a month for three months from 1 June, each within a week of the month's end."""
+    made = _late(house)
+    age_loans(on=DAY_AFTER)
+    _begin(made, "arrangement", SECOND_DUE, amount=1_000, months=3)
+    for day in (date(2016, 7, 8), date(2016, 8, 8)):
+        pay(made.loan_id, 1_000, day)
+        assert age_loans(on=day) == Aged(arrears=0, default=0)
+    assert made.loan.state == LoanState.ARRANGEMENT
+    assert age_loans(on=date(2016, 8, 31)) == Aged(arrears=0, default=0)
+    assert age_loans(on=date(2016, 9, 1)) == Aged(arrears=0, default=0, ended=1)
+    assert _moves(made)[-1] == ("arrangement", "arrears", date(2016, 9, 1))
+
+
+def test_an_arrangement_that_is_not_kept_is_broken_a_week_after_the_month(house: House) -> None:
+    made = _late(house)
+    age_loans(on=DAY_AFTER)
+    _begin(made, "arrangement", SECOND_DUE, amount=1_000, months=3)
+    pay(made.loan_id, 999, date(2016, 7, 1))
+    assert age_loans(on=date(2016, 7, 7)) == Aged(arrears=0, default=0)
+    # Found two days late, and recorded as of its day.
+    assert age_loans(on=date(2016, 7, 10)) == Aged(arrears=0, default=0, ended=1)
+    assert _moves(made)[-1] == ("arrangement", "arrears", date(2016, 7, 8))
+    # 37 days from 1 June to 8 July don't count: 3 September + 38 days, the last one included.
+    assert age_loans(on=date(2016, 10, 10)) == Aged(arrears=0, default=0)
+    assert age_loans(on=date(2016, 10, 11)) == Aged(arrears=0, default=1)
+
+
+def test_who_owes_nothing_at_the_end_of_hardship_is_active(house: House) -> None:
+    made = _late(house)
+    _begin(made, "hardship", FIRST_DUE, until=date(2016, 5, 20))
+    pay(made.loan_id, 3_078, date(2016, 5, 10))
+    assert age_loans(on=date(2016, 5, 20)) == Aged(arrears=0, default=0, ended=1)
+    assert _moves(made)[-1] == ("hardship", "active", date(2016, 5, 20))

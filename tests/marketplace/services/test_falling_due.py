@@ -8,9 +8,9 @@ from django.db import transaction
 
 from accounts.core.chart import Kind
 from accounts.models import Account, Entry
-from accounts.selectors.ledger import check_book
-from marketplace.models import Instalment
-from marketplace.services.falling_due import fall_due
+from accounts.selectors.ledger import check_book, member_balances
+from marketplace.models import Instalment, Loan, LoanEvent, Payment
+from marketplace.services.falling_due import bring_up, fall_due
 from marketplace.services.payments import distribute_cleared
 from tests.marketplace.house import House, paid_out, pay
 from tests.world import ACTOR, CLEARED, FIRST_DUE
@@ -86,5 +86,78 @@ def test_each_interest_that_falls_due_is_one_entry_of_the_claims_book(house: Hou
     loan = paid_out(house).loan_id
     fall_due(on=SECOND_DUE, actor=ACTOR)
     entries = Entry.objects.filter(kind="interest_fell_due", reference=f"loan:{loan}")
-    assert sorted(entries.values_list("key", flat=True)) == [f"due/{loan}/1", f"due/{loan}/2"]
+    keys = [f"due/{loan}/{day}" for day in (FIRST_DUE, SECOND_DUE)]
+    assert sorted(entries.values_list("key", flat=True)) == keys
+    assert check_book().holds
+
+
+def test_a_longer_period_and_what_was_prepaid_inside_it_count_by_days(house: House) -> None:
+    """32 days owed of £1,000 and 10 days of £300 more, in a month of 30: one rounding."""
+    loan = paid_out(house, [(60_000, 100_000)]).loan_id
+    Instalment.objects.filter(loan=loan, number=1).update(
+        period_days=32, month_days=30, pence_days=30_000 * 10
+    )
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    # (100,000 x 32 + 300,000) / 30 = 116,666.67, so 116,667 pence-months; at .4867551 % a month
+    # 567.88p, fixed as 568p.
+    row = Instalment.objects.get(loan=loan, number=1)
+    assert (row.balance_months, row.interest_due) == (116_667, 568)
+    assert Loan.objects.get(pk=loan).balance_months == 116_667
+
+
+def test_interest_is_frozen_in_hardship(house: House) -> None:
+    loan = paid_out(house).loan_id
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    LoanEvent.objects.create(
+        loan_id=loan,
+        number=1,
+        kind="hardship",
+        effective_on=FIRST_DUE,
+        recorded_on=FIRST_DUE,
+        actor=ACTOR,
+        until=date(2016, 8, 31),
+    )
+    Loan.objects.filter(pk=loan).update(state="hardship", events=1)
+    fall_due(on=SECOND_DUE, actor=ACTOR)
+    assert _interest(loan)[:3] == [566, 0, None]
+    assert Instalment.objects.get(loan=loan, number=2).balance_months == 100_000
+
+
+def test_two_instalments_of_a_loan_on_one_day(house: House) -> None:
+    """Each counts its own period; one entry takes both."""
+    loan = paid_out(house, [(60_000, 50_000), (70_000, 30_000), (80_000, 20_000)]).loan_id
+    Instalment.objects.filter(loan=loan, number=2).update(due_on=FIRST_DUE)
+    assert fall_due(on=FIRST_DUE, actor=ACTOR) == 2
+    # As in the worked example above of three parts over two months.
+    assert _interest(loan)[:3] == [542, 541, None]
+    assert _claim(loan) == 542 + 541
+    assert Entry.objects.filter(key=f"due/{loan}/{FIRST_DUE}").count() == 1
+
+
+def test_bringing_a_loan_up_leaves_the_others_alone(house: House) -> None:
+    one, other = (paid_out(house).loan_id for _ in range(2))
+    assert bring_up(loan_ids=[one], on=SECOND_DUE, actor=ACTOR) == 2
+    assert (_interest(one)[:3], _interest(other)[:3]) == ([566, 565, None], [None, None, None])
+    assert Loan.objects.get(pk=one).state == "arrears"
+    assert bring_up(loan_ids=[one], on=SECOND_DUE, actor=ACTOR) == 0
+    assert fall_due(on=SECOND_DUE, actor=ACTOR) == 2
+    assert _interest(other) == _interest(one)
+
+
+def test_payments_that_waited_are_allocated_in_order(house: House) -> None:
+    """£5.00 and £30.00 wait: the first goes all to interest, of the second £4.22 come back."""
+    made = paid_out(house)
+    pay(made.loan_id, 500, date(2016, 4, 4))
+    pay(made.loan_id, 3_000, date(2016, 4, 5))
+    assert made.loan.interest_paid == 0
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    payments = Payment.objects.filter(loan=made.loan_id).order_by("number")
+    columns = ("allocated_on", "interest", "principal", "returned")
+    # Due are 566p of interest and 2,512p of principal: 66p of interest are left for the second.
+    assert list(payments.values_list(*columns)) == [
+        (FIRST_DUE, 500, 0, 0),
+        (FIRST_DUE, 66, 2_512, 422),
+    ]
+    assert distribute_cleared(on=FIRST_DUE, actor=ACTOR) == 4
+    assert member_balances(made.borrower.pk).cash == 98_500 + 422
     assert check_book().holds

@@ -25,6 +25,7 @@ from risk.services.approving import approve_rate_table
 from risk.services.rate_tables import build_rate_table
 from tests.marketplace.house import (
     House,
+    accept,
     borrowers,
     cycle,
     key,
@@ -142,6 +143,7 @@ def test_the_exposure_limit_counts_what_is_still_held_of_the_borrower(house: Hou
     cycle()
     assert parts_of(first)[0] == (lender.pk, 70_000, 60_000)
     loan = Loan.objects.get(listing=first)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     second = listing(house, borrower, 100_000)
     cycle()

@@ -13,13 +13,28 @@ from accounts.selectors.ledger import check_book, member_balances, totals_by_kin
 from accounts.services.posting import IdempotencyConflict
 from marketplace.core.states import LoanState
 from marketplace.models import Instalment, Loan, LoanMove
-from marketplace.services.paying_out import LoanUnknown, pay_out
-from tests.marketplace.house import House, funded, key, paid_out
+from marketplace.services.paying_out import LoanUnknown, NotAccepted, pay_out
+from tests.marketplace.house import Funded, House, accept, funded, key, paid_out
 from tests.world import ACTOR, DAY
 
 
-def test_matched_money_reaches_the_borrower_less_the_fee(house: House) -> None:
+def accepted(house: House) -> Funded:
+    """A funded loan whose borrower has accepted it."""
     made = funded(house)
+    accept(made.loan_id)
+    return made
+
+
+def test_only_accepted_loans_are_paid_out(house: House) -> None:
+    made, other = accepted(house), funded(house)
+    with pytest.raises(NotAccepted, match=str(other.loan_id)) as refusal:
+        pay_out(loan_ids=[made.loan_id, other.loan_id], on=DAY, actor=ACTOR, key=key())
+    assert refusal.value.code == "NOT_ACCEPTED"
+    assert made.loan.state == LoanState.FUNDED
+
+
+def test_matched_money_reaches_the_borrower_less_the_fee(house: House) -> None:
+    made = accepted(house)
     assert [member_balances(lender.pk).matched for lender in made.lenders] == [48_000, 52_000]
     # The arrangement fee of A/36 is 1.5 %: £15.00 of £1,000.00; £985.00 reach the borrower.
     assert pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=key()) == 98_500
@@ -33,7 +48,7 @@ def test_matched_money_reaches_the_borrower_less_the_fee(house: House) -> None:
 
 
 def test_the_fund_gets_its_part_of_the_fee(house: House) -> None:
-    made = funded(house)
+    made = accepted(house)
     # £9.00 of the £15.00 are the provision fund's, £6.00 Tenner's.
     Loan.objects.filter(pk=made.loan_id).update(contribution=900)
     assert pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=key()) == 98_500
@@ -94,10 +109,14 @@ def test_the_contract_repays_the_loan_and_falls_on_working_days(house: House) ->
         date(2017, 2, 1),
     ]
     assert rows[-1].due_on == date(2019, 4, 1)
+    assert [row.nominal_on for row in rows[:2]] == [date(2016, 5, 1), date(2016, 6, 1)]
+    # Each period is a month, of as many days as lie between the nominal dates.
+    assert [row.period_days for row in rows[:4]] == [30, 31, 30, 31]
+    assert all(row.period_days == row.month_days and row.pence_days == 0 for row in rows)
 
 
 def test_a_loan_is_paid_out_once(house: House) -> None:
-    made = funded(house)
+    made = accepted(house)
     once = key()
     assert pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=once) == 98_500
     assert pay_out(loan_ids=[made.loan_id], on=DAY, actor=ACTOR, key=once) == 98_500
@@ -111,7 +130,7 @@ def test_a_loan_is_paid_out_once(house: House) -> None:
 
 
 def test_one_loan_that_cannot_be_paid_out_keeps_the_others_back(house: House) -> None:
-    made = funded(house)
+    made = accepted(house)
     with pytest.raises(LoanUnknown):
         pay_out(loan_ids=[made.loan_id, 999_999_999], on=DAY, actor=ACTOR, key=key())
     assert made.loan.state == LoanState.FUNDED

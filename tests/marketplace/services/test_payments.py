@@ -14,19 +14,22 @@ from accounts.core.chart import Kind
 from accounts.models import Account, Entry, Transfer
 from accounts.selectors.ledger import check_book, member_balances, totals_by_kind
 from accounts.services.cash import CashMovement, send_withdrawals
-from accounts.services.posting import IdempotencyConflict
+from accounts.services.days import close_date
+from accounts.services.posting import IdempotencyConflict, NotEnoughMoney
+from marketplace.core.loan_events import Excess, PaymentKind
 from marketplace.core.states import LoanState
-from marketplace.models import Distribution, Instalment, Payment
+from marketplace.models import Instalment, Loan, Payment
 from marketplace.selectors.audit import audit
 from marketplace.services.ageing import age_loans
 from marketplace.services.falling_due import fall_due
 from marketplace.services.payments import (
+    PaymentBackDated,
     PaymentDraft,
     PaymentRefused,
     distribute_cleared,
     receive_payments,
 )
-from tests.marketplace.house import Funded, House, funded, key, paid_out, pay
+from tests.marketplace.house import Funded, House, funded, key, paid_out, pay, shares_of
 from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE
 
 SECOND_DUE = date(2016, 6, 1)
@@ -35,12 +38,6 @@ SECOND_CLEARED = date(2016, 6, 6)
 
 def _balance(kind: Kind, owner: int) -> int:
     return Account.objects.get(kind=kind.value, owner_id=owner).balance
-
-
-def _shares(loan_id: int, payment: int) -> list[tuple[int, int, int]]:
-    """Principal, interest and fee of each part of one payment."""
-    rows = Distribution.objects.filter(payment__loan=loan_id, payment__number=payment)
-    return list(rows.order_by("part__number").values_list("principal", "interest", "fee"))
 
 
 def _first_instalment(house: House) -> Funded:
@@ -57,7 +54,7 @@ def test_an_instalment_is_spread_to_the_penny(house: House) -> None:
     # 1,205.76 and 1,306.24: 1,205 and 1,306, and a penny left. The first part's 1,206th penny is
     # due when 1,206 / .48 = 2,512.5 have come, the second's 1,307th when 1,307 / .52 = 2,513.5:
     # the first part gets it. Fees 40p and 43p.
-    assert _shares(made.loan_id, 1) == [(1_206, 268, 40), (1_306, 298, 43)]
+    assert shares_of(made.loan_id, 1) == [(1_206, 268, 40), (1_306, 298, 43)]
     # 1,206 + 268 - 40 = 1,434; 1,306 + 298 - 43 = 1,561.
     assert [member_balances(lender.pk).cash for lender in made.lenders] == [1_434, 1_561]
     # The arrangement fee of £15.00 and 83p.
@@ -72,10 +69,23 @@ def test_an_instalment_is_spread_to_the_penny(house: House) -> None:
 def test_the_payment_is_one_entry_with_a_net_transfer_a_part(house: House) -> None:
     made = _first_instalment(house)
     distribute_cleared(on=CLEARED, actor=ACTOR)
-    entry = Entry.objects.get(key=f"distribution/{made.loan_id}/1")
+    entry = Entry.objects.get(key=f"distribution/{made.loan_id}/1/{CLEARED}")
     assert entry.effective_on == CLEARED
     amounts = Transfer.objects.filter(entry=entry).order_by("id").values_list("book", "amount")
-    assert list(amounts) == [(1, 1_434), (1, 1_561), (1, 83), (2, 2_512), (2, 566)]
+    assert list(amounts) == [(1, 1_434), (1, 1_561), (1, 83)]
+
+
+def test_the_claims_fall_when_the_payment_is_received(house: House) -> None:
+    made = _first_instalment(house)
+    entry = Entry.objects.get(key=f"payment/{made.loan_id}/1")
+    assert entry.effective_on == FIRST_DUE
+    amounts = Transfer.objects.filter(entry=entry).order_by("id").values_list("book", "amount")
+    # Collected, into the loan's clearing; principal and interest.
+    assert list(amounts) == [(1, 3_078), (1, 3_078), (2, 2_512), (2, 566)]
+    assert _balance(Kind.PRINCIPAL_OWED, made.loan_id) == 100_000 - 2_512
+    assert _balance(Kind.INTEREST_DUE, made.loan_id) == 0
+    assert (made.loan.principal_paid, made.loan.interest_paid) == (2_512, 566)
+    assert totals_by_kind()[Kind.COLLECTING] == 3_078
 
 
 def test_nothing_is_spread_before_three_business_days(house: House) -> None:
@@ -87,7 +97,7 @@ def test_nothing_is_spread_before_three_business_days(house: House) -> None:
         assert distribute_cleared(on=day, actor=ACTOR) == 0
     assert [member_balances(lender.pk).cash for lender in made.lenders] == [0, 0]
     assert _balance(Kind.CLEARING, made.loan_id) == 3_078
-    assert made.loan.principal_paid == 0
+    assert made.loan.distributions == 0
     assert distribute_cleared(on=date(2016, 5, 6), actor=ACTOR) == 2
     assert distribute_cleared(on=date(2016, 5, 6), actor=ACTOR) == 0
 
@@ -110,13 +120,13 @@ def test_a_part_payment_and_then_the_rest(house: House) -> None:
     # 43 x 158 / 291 = 23.3 -> 23p.
     pay(made.loan_id, 300, SECOND_DUE)
     distribute_cleared(on=SECOND_CLEARED, actor=ACTOR)
-    assert _shares(made.loan_id, 2) == [(0, 142, 21), (0, 158, 23)]
+    assert shares_of(made.loan_id, 2) == [(0, 142, 21), (0, 158, 23)]
     # Then 2,778p: 252p interest, 261 - 142 = 119 and 291 - 158 = 133; 2,526p principal, 5,038p in
     # all: 2,418.24 and 2,619.76. The 2,419th is due at 5,039.6, the 2,620th at 5,038.5: the second
     # part gets the penny. 2,418 - 1,206 = 1,212; 2,620 - 1,306 = 1,314. Fees: 39 - 21, 43 - 23.
     pay(made.loan_id, 2_778, date(2016, 6, 7))
     distribute_cleared(on=date(2016, 6, 10), actor=ACTOR)
-    assert _shares(made.loan_id, 3) == [(1_212, 119, 18), (1_314, 133, 20)]
+    assert shares_of(made.loan_id, 3) == [(1_212, 119, 18), (1_314, 133, 20)]
     paid = Instalment.objects.filter(loan=made.loan_id, number=2)
     assert list(paid.values_list("interest_paid", "principal_paid")) == [(552, 2_526)]
     assert made.loan.principal_paid == 5_038
@@ -143,8 +153,11 @@ def test_a_payment_before_anything_is_due_waits_until_something_is(house: House)
     assert member_balances(made.borrower.pk).cash == 98_500
     fall_due(on=FIRST_DUE, actor=ACTOR)
     assert distribute_cleared(on=FIRST_DUE, actor=ACTOR) == 2
-    assert _shares(made.loan_id, 1) == [(1_206, 268, 40), (1_306, 298, 43)]
-    assert Payment.objects.get(loan=made.loan_id).distributed_on == FIRST_DUE
+    assert shares_of(made.loan_id, 1) == [(1_206, 268, 40), (1_306, 298, 43)]
+    payment = Payment.objects.get(loan=made.loan_id)
+    assert (payment.allocated_on, payment.distributed_on) == (FIRST_DUE, FIRST_DUE)
+    assert _balance(Kind.PRINCIPAL_OWED, made.loan_id) == 100_000 - 2_512
+    assert _balance(Kind.INTEREST_DUE, made.loan_id) == 0
 
 
 def test_uncleared_money_cannot_be_taken_away_from_the_lenders(house: House) -> None:
@@ -176,8 +189,10 @@ def test_several_payments_of_one_loan_are_spread_in_order(house: House) -> None:
 def test_a_late_run_charges_what_a_punctual_one_would_have(house: House) -> None:
     """Nothing ran for a month: interest of the second due date is on the principal left by then."""
     made = paid_out(house)
+    assert fall_due(on=date(2016, 5, 2), actor=ACTOR) == 0
+    # The payment itself lets the first instalment fall due.
     pay(made.loan_id, 3_078, FIRST_DUE)
-    assert fall_due(on=date(2016, 6, 7), actor=ACTOR) == 2
+    assert fall_due(on=date(2016, 6, 7), actor=ACTOR) == 1
     interest = Instalment.objects.filter(loan=made.loan_id, number__lte=2).order_by("number")
     # 566p and 552p, as in the worked examples above, and not 565p on the whole £1,000.
     assert list(interest.values_list("interest_due", flat=True)) == [566, 552]
@@ -243,13 +258,99 @@ def test_the_last_penny_makes_a_loan_in_default_recovered(house: House) -> None:
         pay(made.loan_id, 1, date(2016, 9, 15))
 
 
-def test_what_clears_after_everything_is_paid_comes_back(house: House) -> None:
+def test_no_more_can_come_than_the_loan_can_still_owe(house: House) -> None:
+    made = paid_out(house)
+    # All that the loan can come to: its schedule, £1,000.00 and the interest planned.
+    planned = sum(
+        Instalment.objects.filter(loan=made.loan_id).values_list("interest_planned", flat=True)
+    )
+    whole = 100_000 + planned
+    with pytest.raises(PaymentRefused, match=str(whole)) as refusal:
+        pay(made.loan_id, whole + 1, DAY)
+    assert refusal.value.field == "amount"
+    pay(made.loan_id, 3_000, DAY)
+    # What waits is taken off.
+    with pytest.raises(PaymentRefused, match=str(whole - 3_000)):
+        pay(made.loan_id, whole - 2_999, DAY)
+    gone = _in_default(house)
+    owed = 100_000 + _balance(Kind.INTEREST_DUE, gone.loan_id)
+    with pytest.raises(PaymentRefused, match=str(owed)):
+        pay(gone.loan_id, owed + 1, date(2016, 9, 5))
+
+
+def _take(draft: PaymentDraft, on: date) -> None:
+    receive_payments(payments=[draft], on=on, actor=ACTOR, key=key())
+
+
+def test_a_payment_from_cash_clears_at_once(house: House) -> None:
+    made = paid_out(house)
+    _take(PaymentDraft(made.loan_id, 3_078, kind=PaymentKind.CASH), FIRST_DUE)
+    assert member_balances(made.borrower.pk).cash == 98_500 - 3_078
+    assert totals_by_kind()[Kind.COLLECTING] == 0
+    assert distribute_cleared(on=FIRST_DUE, actor=ACTOR) == 2
+    with pytest.raises(NotEnoughMoney):
+        _take(PaymentDraft(made.loan_id, 97_000, kind=PaymentKind.CASH), FIRST_DUE)
+
+
+def test_what_can_be_seen_to_be_wrong_is_refused(house: House) -> None:
+    loan = paid_out(house).loan_id
+    for draft, field in (
+        (PaymentDraft(loan, 1_000, cost=1), "cost"),
+        (PaymentDraft(loan, 1_000, kind=PaymentKind.RECOVERY, cost=1_001), "cost"),
+        (PaymentDraft(loan, 1_000, reference="x" * 61), "reference"),
+        (PaymentDraft(loan, 1_000, excess=Excess.SHORTER), "excess"),
+        (PaymentDraft(loan, 1_000, received_on=date(2016, 5, 4)), "received_on"),
+    ):
+        with pytest.raises(PaymentRefused) as refusal:
+            _take(draft, FIRST_DUE)
+        assert refusal.value.field == field
+
+
+def test_a_payment_of_yesterday_is_taken_if_nothing_happened_since(house: House) -> None:
+    made = paid_out(house)
+    _take(PaymentDraft(made.loan_id, 3_078, received_on=FIRST_DUE), date(2016, 5, 4))
+    [payment] = Payment.objects.filter(loan=made.loan_id)
+    assert (payment.received_on, payment.recorded_on) == (FIRST_DUE, date(2016, 5, 4))
+    assert payment.clears_on == CLEARED
+    entry = Entry.objects.get(key=f"payment/{made.loan_id}/1")
+    assert entry.effective_on == FIRST_DUE
+    # Something fell due on 3 May: a payment of 2 May would have waited for it.
+    for day in (date(2016, 5, 2), date(2016, 4, 1)):
+        with pytest.raises(PaymentBackDated, match="take_payment"):
+            _take(PaymentDraft(made.loan_id, 1, received_on=day), date(2016, 5, 4))
+
+
+def test_a_payment_of_a_closed_day_is_booked_on_the_open_one(house: House) -> None:
+    made = paid_out(house)
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    close_date(day=FIRST_DUE, actor=ACTOR)
+    _take(PaymentDraft(made.loan_id, 3_078, received_on=FIRST_DUE), date(2016, 5, 4))
+    entry = Entry.objects.get(key=f"payment/{made.loan_id}/1")
+    assert entry.effective_on == date(2016, 5, 4)
+
+
+def test_a_recovery_is_shared_with_the_fund_and_pays_its_cost(house: House) -> None:
+    """The fund owns a quarter of the principal and none of the interest."""
     made = _in_default(house)
-    owed = 100_000 + _balance(Kind.INTEREST_DUE, made.loan_id)
-    pay(made.loan_id, owed + 300, date(2016, 9, 5))
-    pay(made.loan_id, 1_000, date(2016, 9, 6))
-    distribute_cleared(on=date(2016, 9, 9), actor=ACTOR)
-    assert made.loan.state == LoanState.RECOVERED
-    assert member_balances(made.borrower.pk).cash == 98_500 + 300 + 1_000
-    assert _balance(Kind.CLEARING, made.loan_id) == 0
+    Loan.objects.filter(pk=made.loan_id).update(fund_principal=25_000)
+    fees = totals_by_kind()[Kind.FEES]
+    draft = PaymentDraft(made.loan_id, 10_000, kind=PaymentKind.RECOVERY, cost=800)
+    _take(draft, date(2016, 9, 9))
+    # Instalments one to three take 566p, 565p, 566p of interest and 2,512p, ... of principal.
+    payment = Payment.objects.get(loan=made.loan_id)
+    assert payment.principal + payment.interest == 10_000
+    assert payment.cost_interest == 800 * payment.interest // 10_000
+    assert payment.cost_principal == 800 - payment.cost_interest
+    gross = payment.principal * 25_000 // 100_000
+    cost = payment.cost_principal * gross // payment.principal
+    assert (payment.to_fund_principal, payment.to_fund_interest) == (gross - cost, 0)
+    assert made.loan.fund_principal == 25_000 - gross
+    distribute_cleared(on=date(2016, 9, 14), actor=ACTOR)
+    totals = totals_by_kind()
+    assert totals[Kind.PROVISION_FUND] == gross - cost
+    cash = sum(member_balances(lender.pk).cash for lender in made.lenders)
+    kept = totals[Kind.FEES] - fees - 800
+    assert cash + kept == 10_000 - 800 - (gross - cost)
+    assert kept == sum(fee for _, _, fee in shares_of(made.loan_id, 1))
+    assert _balance(Kind.PRINCIPAL_OWED, made.loan_id) == 100_000 - payment.principal
     assert check_book().holds

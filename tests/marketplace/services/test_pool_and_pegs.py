@@ -29,6 +29,7 @@ from marketplace.services.topping_up import top_up_offers
 from tests.marketplace.house import (
     DESIGN_PARTS,
     House,
+    accept,
     borrowers,
     cycle,
     funded,
@@ -239,6 +240,7 @@ def test_repaid_pool_money_goes_before_new(house: House) -> None:
     listed = listing(house, borrowers(1)[0], 100_000)
     cycle()
     loan = Loan.objects.get(listing=listed)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     fall_due(on=FIRST_DUE, actor=ACTOR)
     pay(loan.pk, loan.instalment, FIRST_DUE)
@@ -284,6 +286,7 @@ def test_principal_repaid_makes_room_in_the_mix(house: House) -> None:
     listed = listing(house, borrowers(1)[0], 100_000)
     cycle()
     loan = Loan.objects.get(listing=listed)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     fall_due(on=FIRST_DUE, actor=ACTOR)
     pay(loan.pk, loan.instalment, FIRST_DUE)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db.models import F, Sum
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +37,7 @@ from marketplace.services.topping_up import ToppedUp, split_top_up, top_up_offer
 from tests.marketplace.house import (
     DESIGN_PARTS,
     House,
+    accept,
     borrowers,
     cycle,
     key,
@@ -71,8 +71,10 @@ class Lent:
 
     def received(self, place: int) -> int:
         """What one of the offers got back so far, after fees."""
-        rows = Distribution.objects.filter(part__offer=self.offers[place])
-        return rows.aggregate(net=Sum(F("principal") + F("interest") - F("fee")))["net"] or 0
+        latest = Distribution.objects.filter(loan=self.loan_id).order_by("number").last()
+        if latest is None:
+            return 0
+        return int(latest.principal[place] + latest.interest[place] - latest.fee[place])
 
     def stored(self, place: int) -> tuple[int, int, int]:
         """Pence available, repaid and waiting of one of the offers."""
@@ -100,6 +102,7 @@ def lend(
     listed = listing(house, borrowers(1)[0], whole)
     cycle()
     loan = Loan.objects.get(listing=listed)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     return Lent(loan.pk, offers, people)
 
@@ -132,7 +135,38 @@ def test_twice_changes_nothing(house: House) -> None:
     for on in (CLEARED, date(2016, 5, 9)):
         assert top_up_offers(on=on, actor="somebody else") == NOTHING
     assert list(Offer.objects.order_by("pk").values()) == before
-    assert Payment.objects.get(loan=made.loan_id).topped_up_on == CLEARED
+    assert Distribution.objects.get(loan=made.loan_id).topped_up_on == CLEARED
+
+
+def _correct(loan_id: int, less: int) -> None:
+    """A correction that takes so many pence of principal from each part."""
+    last = Distribution.objects.filter(loan=loan_id).latest("number")
+    principal = [pence - less for pence in last.principal]
+    Distribution.objects.create(
+        loan_id=loan_id,
+        number=last.number + 1,
+        kind="correction",
+        spread_on=CLEARED,
+        principal_total=sum(principal),
+        interest_total=last.interest_total,
+        fee_total=last.fee_total,
+        principal=principal,
+        interest=last.interest,
+        fee=last.fee,
+    )
+
+
+def test_what_a_correction_takes_back_is_set_off_and_never_below_nothing(house: House) -> None:
+    made = lend(house)
+    made.repay(1)
+    # Before anything was put on offer: 1,434 - 500 = 934 and 1,561 - 500 = 1,061.
+    _correct(made.loan_id, 500)
+    assert top_up_offers(on=CLEARED, actor=ACTOR) == ToppedUp(2, 1, 1_000)
+    assert [made.stored(place) for place in (0, 1)] == [(0, 0, 934), (1_000, 1_000, 61)]
+    # 934 - 100 = 834; of 61 no more than 61 can be taken.
+    _correct(made.loan_id, 100)
+    assert top_up_offers(on=CLEARED, actor=ACTOR) == ToppedUp(1, 0, 0)
+    assert [made.stored(place) for place in (0, 1)] == [(0, 0, 834), (1_000, 1_000, 0)]
 
 
 @pytest.mark.parametrize("often", [True, False])
@@ -217,6 +251,7 @@ def test_offers_of_one_lender_share_the_cash_in_their_order(
     listed = listing(house, borrowers(1)[0], 100_000)
     cycle()
     loan = Loan.objects.get(listing=listed)
+    accept(loan.pk)
     pay_out(loan_ids=[loan.pk], on=DAY, actor=ACTOR, key=key())
     made = Lent(loan.pk, offers, [lender])
     made.repay(1)

@@ -1,0 +1,109 @@
+"""``manage.py close_day``: the report, the exit status, what is refused, which days are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from marketplace.selectors.closing import days_closed
+from tests.conftest import _cloned
+from tests.marketplace import house as fixtures
+from tests.marketplace.closing_town import BEFORE, build_town, clone_of
+from tests.marketplace.house import House
+from tests.world import CLEARED, FIRST_DUE
+
+house_template = fixtures.house_template
+
+
+@pytest.fixture(scope="module")
+def town(house_template: House, django_db_blocker: Any) -> Iterator[str]:
+    """The name of the town's database, with nobody connected."""
+    with django_db_blocker.unblock(), _cloned(house_template.database) as name:
+        build_town(House(name, house_template.facts, house_template.markets))
+        connection.close()
+        yield name
+
+
+@pytest.fixture
+def here(town: str) -> Iterator[str]:
+    """A town of the test's own."""
+    with clone_of(town) as name:
+        yield name
+
+
+def _told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What it prints; the town's bank has sent no statement, which is the one open break."""
+    if "--status" in arguments:
+        call_command("close_day", *arguments, stdout=StringIO())
+    else:
+        with pytest.raises(CommandError, match=r"^1 open break: ") as refused:
+            call_command("close_day", *arguments, stdout=StringIO())
+        assert refused.value.returncode == 1
+    return capsys.readouterr().out
+
+
+def test_the_report(here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _told(capsys, str(FIRST_DUE), "--sandbox", "7")
+    assert f"Close of {FIRST_DUE}, by close of day" in told
+    assert "3 instalments" in told
+    assert "settle debts" in told
+    assert days_closed().last == FIRST_DUE
+    # Again it says the same, and does nothing.
+    assert _told(capsys, str(FIRST_DUE), "--sandbox", "7") == told
+
+
+def test_missed_days_and_status(here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _told(capsys, str(CLEARED), "--status")
+    assert f"Missing: 4 from {FIRST_DUE} to {CLEARED}." in told
+    assert f"{BEFORE}  closed at " in told
+    _told(capsys, str(CLEARED), "--sandbox", "7")
+    told = _told(capsys, str(CLEARED), "--status")
+    assert f"No day up to {CLEARED} is missing." in told
+    assert f"{CLEARED}  closed at " in told
+
+
+def test_a_day_that_has_not_come(here: str) -> None:
+    with pytest.raises(CommandError, match="DAY_NOT_COME: 2999-01-01 has not come yet") as refused:
+        call_command("close_day", "2999-01-01")
+    assert refused.value.returncode == 2
+
+
+def test_the_date_that_it_is(here: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the world stands still, the day after is yet to come."""
+    monkeypatch.setenv("TENNER_BUSINESS_DATE", str(FIRST_DUE))
+    with pytest.raises(CommandError, match="DAY_NOT_COME") as refused:
+        call_command("close_day", str(CLEARED))
+    assert refused.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tomorrow"], "not a date"),
+        (["--sandbox", "seven"], "is no seed"),
+        (["--workers", "99"], "not a number of workers"),
+    ],
+)
+def test_what_it_cannot_read(arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        call_command("close_day", *arguments)
+
+
+def test_more_breaks(here: str) -> None:
+    """A penny in an account that no transfer has brought is a break."""
+    with fixtures.acting_as_owner(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_account DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE accounts_account SET balance = balance + 1 WHERE id = (SELECT min(id)"
+            " FROM accounts_account WHERE kind = 'cash')"
+        )
+        cursor.execute("ALTER TABLE accounts_account ENABLE TRIGGER USER")
+    with pytest.raises(CommandError, match=r"^[2-9] open breaks: ") as refused:
+        call_command("close_day", str(FIRST_DUE), "--sandbox", "7")
+    assert refused.value.returncode == 1
+    assert days_closed().last == FIRST_DUE

@@ -1,0 +1,257 @@
+"""Close of day: its order, each step exactly once, catching up, two at once, what it reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.utils import DatabaseError, ProgrammingError
+
+from accounts.selectors.reconciliations import list_breaks
+from marketplace.core.closing import STEPS, DayNotCome, DayOutOfOrder, Step
+from marketplace.core.collecting import SandboxCollector, SandboxRates
+from marketplace.models import DayRun, DayStep, StagedSlice
+from marketplace.selectors.audit import audit
+from marketplace.selectors.closing import day_report, days_closed
+from marketplace.services.closing_day import close_day
+from marketplace.services.staging import SliceRefused, stage_distribution
+from tests.conftest import _cloned
+from tests.marketplace.closing_town import (
+    BEFORE,
+    LAST,
+    build_town,
+    clone_of,
+    close,
+    counted,
+    days,
+    picture,
+)
+from tests.marketplace.house import House
+from tests.marketplace.statements import statements
+from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE
+
+SURE = SandboxRates(fails=0, bounces=0)
+
+
+@pytest.fixture(scope="module")
+def town(house_template: House, django_db_blocker: Any) -> Iterator[str]:
+    """The name of the town's database, with nobody connected."""
+    with django_db_blocker.unblock(), _cloned(house_template.database) as name:
+        build_town(House(name, house_template.facts, house_template.markets))
+        connection.close()
+        yield name
+
+
+@pytest.fixture
+def here(town: str) -> Iterator[str]:
+    """A town of the test's own."""
+    with clone_of(town) as name:
+        yield name
+
+
+class Stopped(Exception):
+    """What a test stops a run with."""
+
+
+def _stop_before(day: date, step: Step) -> Any:
+    """Progress that stops the run before a step."""
+
+    def progress(what: str, _done: int, _all: int) -> None:
+        if what == f"{day} {step}":
+            raise Stopped
+
+    return progress
+
+
+def test_what_a_day_reports(here: str) -> None:
+    """Three loans of £1,000, £2,000 and £1,200: each pays its first instalment in full."""
+    sure = SandboxCollector(1, SURE)
+    report = close(FIRST_DUE, collector=sure)
+    assert tuple(each.step for each in report.steps) == STEPS
+    done = [each.done_at for each in report.steps]
+    assert done == sorted(done)  # type: ignore[type-var]
+    assert report.finished_at is not None
+    assert report.counted(Step.FALL_DUE, "instalments") == 3
+    # £30.78 of £1,000 at the blend of 7.0 %: the house design's figure, one of the three.
+    assert report.counted(Step.COLLECT, "taken") == 3
+    assert report.counted(Step.COLLECT, "pence") > 3_078
+    assert report.counted(Step.PAY_OUT, "loans") == 1
+    assert report.counted(Step.DISTRIBUTE, "payments") == 0
+    # The town's bank has sent nothing.
+    assert [each.detail for each in list_breaks()] == ["no statement yet"]
+    assert report.breaks == 1
+    later = close(CLEARED, collector=sure)
+    # Three business days later: 2, 3 and 1 parts, a share each.
+    assert later.counted(Step.DISTRIBUTE, "payments") == 3
+    assert later.counted(Step.DISTRIBUTE, "shares") == 6
+    assert day_report(CLEARED) == later
+    assert [finding.rule for finding in audit() if not finding.holds] == []
+
+
+def test_closed_again_nothing_happens(here: str) -> None:
+    first = close(CLEARED)
+    seen = picture()
+    assert close(CLEARED) == first
+    assert close(FIRST_DUE) == day_report(FIRST_DUE)
+    assert picture() == seen
+
+
+def test_catching_up_is_day_by_day(town: str) -> None:
+    with clone_of(town):
+        close(LAST)
+        late = picture(), [counted(day_report(day)) for day in days()]  # type: ignore[arg-type]
+    with clone_of(town):
+        daily = [counted(close(day)) for day in days()]
+        assert (picture(), daily) == late
+    # Something was collected, spread, lent and paid out meanwhile, or this compares nothing.
+    did = {step for day in daily for step, (counts, _) in day.items() if any(counts.values())}
+    assert {"collect", "distribute", "cycle", "pay_out", "lapse", "top_up"} <= did
+
+
+def test_stopped_before_every_step_and_run_again(town: str) -> None:
+    """Two days, stopped before each of their steps in turn: the same as never stopped."""
+    with clone_of(town):
+        close(CLEARED)
+        seen = picture(), counted(day_report(CLEARED))  # type: ignore[arg-type]
+    with clone_of(town):
+        close(CLEARED - timedelta(days=2))
+        for day in (CLEARED - timedelta(days=1), CLEARED):
+            for step in STEPS:
+                with pytest.raises(Stopped):
+                    close(CLEARED, progress=_stop_before(day, step))
+        report = close(CLEARED)
+        assert (picture(), counted(report)) == seen
+
+
+def test_two_at_once_share_the_steps(town: str) -> None:
+    with clone_of(town):
+        close(LAST)
+        alone = picture()
+    with clone_of(town):
+        answers: list[Any] = []
+        gate = threading.Barrier(2)
+
+        def run() -> None:
+            gate.wait()
+            try:
+                answers.append(close(LAST))
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                answers.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers[0] == answers[1] == day_report(LAST)
+        assert picture() == alone
+        assert DayStep.objects.filter(run_id=LAST).count() == len(STEPS)
+
+
+def test_days_that_are_refused(here: str) -> None:
+    with pytest.raises(DayNotCome, match="2016-05-09 has not come yet: today is 2016-05-03"):
+        close(LAST, today=FIRST_DUE)
+    with pytest.raises(DayNotCome):
+        close(date(2999, 1, 1))
+    with pytest.raises(DayOutOfOrder, match="2016-04-01 was the first"):
+        close(DAY - timedelta(days=1))
+    assert days_closed().missing(LAST) == tuple(days())
+    assert not DayRun.objects.filter(day__gt=BEFORE).exists()
+
+
+def test_it_opens_its_own_transactions(here: str) -> None:
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        close(FIRST_DUE)
+
+
+def test_what_is_done_stays(here: str) -> None:
+    close(FIRST_DUE)
+    for refused in (
+        "UPDATE marketplace_dayrun SET finished_at = now()",
+        "UPDATE marketplace_daystep SET counts = '{}'",
+        "UPDATE marketplace_daystep SET name = 'seal'",
+        "DELETE FROM marketplace_daystep",
+        "DELETE FROM marketplace_dayrun",
+        "TRUNCATE marketplace_daystep",
+    ):
+        with pytest.raises((DatabaseError, ProgrammingError)), connection.cursor() as cursor:
+            cursor.execute(refused)
+
+
+def test_without_a_collector_nothing_is_collected(here: str) -> None:
+    report = close_day(on=FIRST_DUE, actor=ACTOR)
+    told = {each.step: each.note for each in report.steps}
+    assert told[Step.COLLECT] == told[Step.BOUNCES] == "Nobody was named who collects."
+    assert report.counted(Step.COLLECT, "taken") == 0
+
+
+def test_collections_and_cycles_on_business_days_only(here: str) -> None:
+    saturday = date(2016, 5, 7)
+    report = close(saturday)
+    told = {each.step: each.note for each in report.steps}
+    assert told[Step.COLLECT] == told[Step.CYCLE] == "Banks are closed on this day."
+    assert report.counted(Step.RECONCILE, "checks") > 0
+
+
+def _staged(slices: int) -> Any:
+    def stage(day: date) -> None:
+        for number in range(slices):
+            stage_distribution(on=day, number=number, slices=slices)
+
+    return stage
+
+
+def test_staged_drafts_come_to_the_same(town: str) -> None:
+    with clone_of(town):
+        close(CLEARED)
+        plain = picture(), counted(day_report(CLEARED))  # type: ignore[arg-type]
+    with clone_of(town):
+        report = close(CLEARED, stage=_staged(3))
+        assert (picture(), counted(report)) == plain
+        assert not StagedSlice.objects.exists()
+
+
+def test_a_draft_of_a_loan_that_changed_is_computed_again(town: str) -> None:
+    """Two slices say the same of every loan: what the first has written, the second doesn't."""
+    with clone_of(town):
+        close(CLEARED)
+        plain = picture()
+
+    def twice(day: date) -> None:
+        stage_distribution(on=day, number=0, slices=1)
+        stage_distribution(on=day, number=0, slices=2)
+        stage_distribution(on=day, number=1, slices=2)
+
+    with clone_of(town):
+        close(CLEARED, stage=twice)
+        assert picture() == plain
+
+
+def test_a_slice_that_comes_late_is_not_staged(here: str) -> None:
+    close(CLEARED)
+    assert stage_distribution(on=CLEARED, number=0, slices=1) == 0
+    assert not StagedSlice.objects.exists()
+
+
+@pytest.mark.parametrize(("number", "slices"), [(-1, 2), (2, 2), (0, 0), (0, 5_000)])
+def test_a_slice_that_there_is_none_of(here: str, number: int, slices: int) -> None:
+    with pytest.raises(SliceRefused, match="none of them"):
+        stage_distribution(on=CLEARED, number=number, slices=slices)
+
+
+def test_statements_do_not_grow_with_loans(house_template: House, town: str) -> None:
+    def sent(on: date) -> int:
+        return statements(lambda: close(on, collector=SandboxCollector(1, SURE)))
+
+    with clone_of(town):
+        few = sent(FIRST_DUE), sent(FIRST_DUE + timedelta(days=1)), sent(CLEARED)
+    with _cloned(house_template.database) as name:
+        build_town(House(name, house_template.facts, house_template.markets), loans=9)
+        many = sent(FIRST_DUE), sent(FIRST_DUE + timedelta(days=1)), sent(CLEARED)
+    assert many == few
