@@ -10,6 +10,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -34,6 +36,8 @@ FEWEST_LOANS = 500
 # How long the poster waits for the next slice before it computes what is missing itself.
 PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+# A worker that doesn't go when it is asked to is killed.
+_PARTING_SECONDS = 2.0
 
 
 @app.task(name="stage_slice", queue=STAGING)
@@ -102,21 +106,33 @@ def staged_by(
         slices = workers * SLICES_A_WORKER
         for number in range(slices):
             stage_slice.defer(day=day.isoformat(), number=number, slices=slices)
-        started = [_start_worker() for _ in range(workers if own else 0)]
-        _wait(day, slices, patience)
-        for process in started:
-            process.terminate()
-            process.wait()
+        with _workers(workers if own else 0):
+            _wait(day, slices, patience)
 
     return stage
 
 
-def _start_worker() -> subprocess.Popen[bytes]:
-    """A worker for staging that ends when there is nothing left to do."""
+@contextmanager
+def _workers(count: int) -> Iterator[None]:
+    """So many workers for staging; whatever they are at when they are no longer needed is left."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "procrastinate", "worker"]
-    return subprocess.Popen(  # noqa: S603 - our own command
-        [*command, f"--queues={STAGING}", "--one-shot"], stdin=subprocess.DEVNULL
-    )
+    started = [
+        subprocess.Popen(  # noqa: S603 - our own command
+            [*command, f"--queues={STAGING}", "--one-shot"], stdin=subprocess.DEVNULL
+        )
+        for _ in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            try:
+                process.wait(_PARTING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait(day: date, slices: int, patience: float) -> None:

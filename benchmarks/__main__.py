@@ -75,6 +75,7 @@ def _known() -> dict[str, Callable[[], Outcome | Sequence[Outcome]]]:
     from benchmarks.risk_ridge import risk_ridge  # noqa: PLC0415
     from benchmarks.risk_scorecards import risk_accuracy, risk_speed  # noqa: PLC0415
     from benchmarks.servicing import servicing_month, servicing_spread  # noqa: PLC0415
+    from benchmarks.servicing_day import servicing_day  # noqa: PLC0415
     from benchmarks.servicing_distribute import servicing_distribute  # noqa: PLC0415
 
     return {
@@ -98,6 +99,7 @@ def _known() -> dict[str, Callable[[], Outcome | Sequence[Outcome]]]:
         **dict.fromkeys(("matching-scale", "matching-scale-memory"), matching_scale),
         "matching-cycle": matching_cycle,
         "servicing-month": servicing_month,
+        "servicing-day": servicing_day,
         "servicing-spread": servicing_spread,
         "servicing-distribute": servicing_distribute,
         **dict.fromkeys(("risk-lendingclub-auc", "risk-lendingclub-brier"), risk_accuracy),

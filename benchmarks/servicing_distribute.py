@@ -70,13 +70,14 @@ def _case() -> _Case:
         for months in (first, second)
     )
     paid, inside = due * 6 // 10, (later - due) // 2
-    book = PartBook(ids, units, units * PENCE_PER_UNIT, rates, *[nothing] * 3, offsets)
+    size = units * PENCE_PER_UNIT
+    book = PartBook(ids, units, size, rates, nothing, nothing, nothing, offsets)
     zeros = np.zeros(LOANS, dtype=np.int64)
     before = distribute(book, Receipts(zeros, zeros, first, paid, paid), fee_ppm=FEE_PPM)
     book = PartBook(
         ids,
         units,
-        units * PENCE_PER_UNIT,
+        size,
         rates,
         before.principal_received,
         before.interest_received,
@@ -102,7 +103,7 @@ def _plain(case: _Case, loan: int) -> list[tuple[int, int, int]]:
         )
     )
     [fee_rate] = fee_rate_e12(FEE_PPM).tolist()
-    first, second, whole = int(case.first[loan]), int(case.second[loan]), sum(units)
+    first, second, whole = int(case.first[loan]), int(case.second[loan]), int(sum(units))
 
     def fixed(unit: int, rate: int, months: int) -> int:
         return (2 * unit * rate * months + whole * E12) // (2 * whole * E12)

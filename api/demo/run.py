@@ -35,7 +35,9 @@ from marketplace.core.house import HOUSE
 from marketplace.core.schedule import add_business_days, due_date, following_business_day
 from marketplace.core.states import ApplicationState, LoanState
 from marketplace.models import Application, Loan
+from marketplace.selectors.audit import audit
 from marketplace.selectors.collecting import collectable
+from marketplace.selectors.findings import Finding
 from marketplace.selectors.markets import list_markets
 from marketplace.services.ageing import age_loans
 from marketplace.services.agreements import accept_agreements
@@ -280,6 +282,13 @@ def export_last_month(demo: Demo, progress: Progress, file: Path) -> None:
     whole = numbers.last - numbers.first + 1
     with file.open("wb") as journal:
         journal.writelines(export_journal(numbers, lambda done: progress(done, whole)))
+
+
+def audit_all(demo: Demo) -> list[Finding]:
+    """The audit; every loan is replayed to the end of the last day, which no close has marked."""
+    if demo.last_day is None:
+        raise RuntimeError("the demo has not come to its end")
+    return audit(on=demo.last_day + timedelta(days=1))
 
 
 def _payments(number: int, day: date, conduct_of: dict[int, Conduct]) -> Sequence[PaymentDraft]:

@@ -44,6 +44,7 @@ PAGES = frozenset(
         "notices",
         "offers",
         "portfolio",
+        "receipts",
         "statement",
         "withdrawals",
     }

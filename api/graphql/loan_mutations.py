@@ -93,7 +93,6 @@ class PayLoan(_LoanMutation):
             asked,
             take_payment,
             amount=pence(asked.input.amount, field="amount"),
-            received_on=asked.on,
             kind=PaymentKind.CASH,
         )
 
@@ -110,7 +109,7 @@ class PrepayLoan(_LoanMutation):
             asked,
             prepay,
             amount=pence(asked.input.amount, field="amount"),
-            excess=Excess(asked.input.choice),
+            excess=Excess(asked.input.choice.value),
         )
 
 

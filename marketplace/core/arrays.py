@@ -7,6 +7,7 @@ rows start, so that loan ``l`` owns rows ``offsets[l]:offsets[l + 1]``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 LARGEST_INT = int(np.iinfo(np.int64).max)
 PENCE_PER_UNIT = 1_000  # a unit is the £10 step in which loans are divided
+
+
+def whole(value: object) -> bool:
+    """Say whether a value is a whole number: neither a float that happens to be one nor a boolean.
+
+    >>> whole(5), whole(5.0), whole(True), whole("5")
+    (True, False, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def int_array(values: npt.ArrayLike, name: str, length: int | None = None) -> IntArray:

@@ -69,12 +69,13 @@ def default_date(
         oldest_unpaid_due: due date of the oldest instalment not fully paid.
         months: calendar months that it lies back at default.
         standstill: spells of an arrangement or of hardship in order, each from the day on which it
-            began to the one at whose end it ended; their days after that due date don't count.
+            began to the day after its last; their days after that due date don't count.
     """
     day = add_months(oldest_unpaid_due, months)
+    late = oldest_unpaid_due + timedelta(days=1)
     for first, end in standstill:
         if first < day:
-            day += timedelta(days=max((end - max(first, oldest_unpaid_due)).days, 0))
+            day += timedelta(days=max((end - max(first, late)).days, 0))
     return day
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -315,9 +316,9 @@ def _earliest(wait: IntArray, ready: BoolArray, left: IntArray, starts: IntArray
     bits = row_bits + (never + 1).bit_length() + (0 if even else starts.shape[0].bit_length())
     if bits > _LONG_BITS:
         return _earliest_by_columns(wait, ready, left, starts)
-    wide = np.int64 if bits > _SHORT_BITS else np.int32
+    wide: type[np.signedinteger[Any]] = np.int64 if bits > _SHORT_BITS else np.int32
     # Loan, wait and row in one integer: sorting them sorts by loan, then by wait, then by row.
-    key = np.where(ready, wait, never).astype(wide)
+    key: npt.NDArray[np.signedinteger[Any]] = np.where(ready, wait, never).astype(wide)
     if not even:
         loans = np.arange(starts.shape[0], dtype=wide) << (never + 1).bit_length()
         key += np.repeat(loans, counts)

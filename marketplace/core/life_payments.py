@@ -41,7 +41,7 @@ def allocate_waiting(loan: LoanOnADay, on: date) -> None:
 
 
 def spread_cleared(loan: LoanOnADay, on: date) -> None:
-    """Spread the payments that are allocated and have cleared, by number; close or cure."""
+    """Spread the payments that are allocated and have cleared, by number; then close or cure."""
     ready = [payment for day, payment in loan.clearing if day <= on]
     if not ready:
         return
@@ -55,7 +55,7 @@ def spread_cleared(loan: LoanOnADay, on: date) -> None:
         loan.principal_spread += outcome.principal
         loan.interest_spread += outcome.interest
         loan.outcomes[payment.number] = replace(outcome, distributed_on=on)
-        _close_or_cure(loan, on)
+    _close_or_cure(loan, on)
 
 
 def pay_from_fund(loan: LoanOnADay, event: LoanEvent, on: date) -> None:

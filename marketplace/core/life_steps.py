@@ -218,9 +218,9 @@ def _begin(loan: LoanOnADay, event: LoanEvent, on: date, state: LoanState, reaso
 
 
 def _end_spell(loan: LoanOnADay, on: date, reason: str) -> None:
-    """End an arrangement or hardship; the loan is aged again from the next day on."""
+    """End an arrangement or hardship; its last day counts, and the loan is aged from the next."""
     if loan.spell is not None:
-        loan.standstill.append((loan.spell.event.on, on))
+        loan.standstill.append((loan.spell.event.on, on + _DAY))
     late = overdue(loan, on) is not None
     loan.move(on, LoanState.ARREARS if late else LoanState.ACTIVE, reason)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accounts.core.money import split
-from marketplace.core.arrays import IntArray, same_length
+from marketplace.core.arrays import IntArray, same_length, whole
 from marketplace.core.errors import MarketplaceRefusal, ShapeRefused
 
 PPM = 1_000_000
@@ -93,7 +93,7 @@ def pay_claims(
     weights = np.concatenate([owed, overdue])
     if (weights < 0).any() or balance < 0:
         raise FundRefused("Claims and the fund's balance can't be below nothing.", field="claims")
-    if proportion_ppm is not None and not 0 <= proportion_ppm <= PPM:
+    if proportion_ppm is not None and not (whole(proportion_ppm) and 0 <= proportion_ppm <= PPM):
         raise FundRefused(
             f"A proportion lies from 0 to {PPM:,} parts per million, not {proportion_ppm}.",
             field="proportion",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from marketplace.core.arrays import whole
 from marketplace.core.house import HOUSE, House
 from marketplace.core.life_records import Life, LifeRow
 from marketplace.core.life_refusals import (
@@ -181,7 +182,7 @@ def check_payment(
         raise PaymentRefused(
             f"A payment can't be received on {received_on}: today is {on}.", field="received_on"
         )
-    if amount <= 0:
+    if not whole(amount) or amount <= 0:
         raise PaymentRefused("A payment is a whole number of pence above zero.", field="amount")
     most = most_payable(life)
     if amount > most:
@@ -240,7 +241,7 @@ def check_holiday(
     late = [row.due_on for row in life.rows if row.due_on < on and _unpaid(row)]
     if late:
         raise HolidayRefused(f"The instalment of {late[0]} is overdue: a holiday needs it paid.")
-    if not 1 <= months <= house.holiday_months:
+    if not whole(months) or not 1 <= months <= house.holiday_months:
         raise HolidayRefused(
             f"A payment holiday has 1 to {house.holiday_months} months.", field="months"
         )
@@ -262,7 +263,7 @@ def check_due_day(life: Life, day: int) -> None:
     """
     _require(life, (_S.ACTIVE,), DueDayRefused, "change its due day")
     _require_coming(life, DueDayRefused)
-    if not FIRST_DUE_DAY <= day <= LAST_DUE_DAY:
+    if not whole(day) or not FIRST_DUE_DAY <= day <= LAST_DUE_DAY:
         raise DueDayRefused(
             f"Instalments can fall due on day {FIRST_DUE_DAY} to {LAST_DUE_DAY} of the month.",
             field="day",
@@ -279,9 +280,11 @@ def check_arrangement(life: Life, amount: int, months: int) -> None:
     """
     allowed = (_S.ARREARS, _S.HARDSHIP, _S.ARRANGEMENT)
     _require(life, allowed, ArrangementRefused, "have an arrangement")
-    if amount <= 0:
-        raise ArrangementRefused("An arrangement needs an amount above zero.", field="amount")
-    if not 1 <= months <= LONGEST_ARRANGEMENT_MONTHS:
+    if not whole(amount) or amount <= 0:
+        raise ArrangementRefused(
+            "An arrangement needs a whole number of pence above zero a month.", field="amount"
+        )
+    if not whole(months) or not 1 <= months <= LONGEST_ARRANGEMENT_MONTHS:
         raise ArrangementRefused(
             f"An arrangement has 1 to {LONGEST_ARRANGEMENT_MONTHS} months.", field="months"
         )
@@ -326,7 +329,7 @@ def check_settled_short(life: Life, amount: int) -> None:
     _require(life, _CAN_SETTLE_SHORT, SettledShortRefused, "be settled for less")
     owed = life.principal_owed + life.interest_owed
     owed += life.written_off_principal + life.written_off_interest
-    if not 0 <= amount < owed:
+    if not whole(amount) or not 0 <= amount < owed:
         raise SettledShortRefused(
             f"A settlement for less is of 0 to {owed - 1} pence: {owed} are owed.", field="amount"
         )
@@ -387,5 +390,5 @@ def _require(
             f"A loan that is {life.state} can't {what}; allowed: {', '.join(allowed)}.",
             state=life.state,
             allowed=allowed,
-            field="state",
+            field="loan",
         )

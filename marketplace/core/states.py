@@ -62,7 +62,13 @@ class LoanState(StrEnum):
 
 
 # A borrower with a loan in these states is lent nothing more.
-LATE = (LoanState.ARREARS, LoanState.DEFAULT)
+LATE = (
+    LoanState.ARREARS,
+    LoanState.ARRANGEMENT,
+    LoanState.HARDSHIP,
+    LoanState.DEFAULT,
+    LoanState.WRITTEN_OFF,
+)
 
 # Instalments go on falling due in these states, by the contract.
 SCHEDULED = (LoanState.ACTIVE, LoanState.ARREARS, LoanState.ARRANGEMENT, LoanState.HARDSHIP)

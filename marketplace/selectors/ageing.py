@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +10,6 @@ from django.db import connection
 
 from accounts.selectors.bulk import array_of
 from marketplace.core.arrays import IntArray
-from marketplace.core.loan_events import LoanEventKind
 from marketplace.core.states import LoanState
 
 _OPEN = (
@@ -51,20 +49,15 @@ def load_late_on(days: Mapping[int, date]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def load_pauses(loan_ids: Sequence[int]) -> dict[int, list[tuple[date, LoanEventKind]]]:
-    """When arrangements and hardship of the loans began and ended, in order; one statement."""
-    found = defaultdict(list)
+def load_paused(loan_ids: Sequence[int]) -> set[int]:
+    """Those of the loans that had an arrangement or hardship; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT loan_id, effective_on, kind FROM marketplace_loanevent"
-            " WHERE loan_id = ANY (%s) AND voided_on IS NULL AND kind IN ('arrangement',"
-            " 'arrangement_ended', 'hardship', 'hardship_ended')"
-            " ORDER BY loan_id, effective_on, number",
+            "SELECT DISTINCT loan_id FROM marketplace_loanevent WHERE loan_id = ANY (%s)"
+            " AND voided_on IS NULL AND kind IN ('arrangement', 'hardship')",
             [list(loan_ids)],
         )
-        for loan, day, kind in cursor.fetchall():
-            found[loan].append((day, LoanEventKind(kind)))
-    return dict(found)
+        return {row[0] for row in cursor.fetchall()}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import date
 
 from django.db import connection, transaction
 
@@ -14,20 +15,23 @@ from marketplace.selectors.findings import Finding, Wrong, finding_of
 from marketplace.selectors.loan_lives import replay_findings
 
 
-def audit() -> list[Finding]:
+def audit(*, on: date | None = None) -> list[Finding]:
     """Every rule of the book and the loans; reads everything, changes nothing.
 
     All of it as of one instant, so that it may run beside writers. Once a day was closed, the life
     of every paid-out loan is also worked out anew and compared.
+
+    Args:
+        on: replay loans as of this day, whether or not days were closed: all before it are over.
     """
     if connection.in_atomic_block:
-        return _audit()
+        return _audit(on)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return _audit()
+        return _audit(on)
 
 
-def _audit() -> list[Finding]:
+def _audit(on: date | None) -> list[Finding]:
     book = check_book()
     sums = [f"{which.name.lower()}: {total}" for which, total in book.book_sums.items() if total]
     return [
@@ -44,7 +48,7 @@ def _audit() -> list[Finding]:
             f"account {book.wrong_accounts[0]}" if book.wrong_accounts else "",
         ),
         *market_findings(thorough=True),
-        replay_finding(),
+        replay_finding(on=on),
     ]
 
 
@@ -56,15 +60,16 @@ def market_findings(*, thorough: bool = False) -> list[Finding]:
     return [*part_findings(), *rule_findings(thorough=thorough)]
 
 
-def replay_finding(loan_ids: Collection[int] | None = None) -> Finding:
+def replay_finding(loan_ids: Collection[int] | None = None, *, on: date | None = None) -> Finding:
     """Loans against the replay of their lives, as of the last day closed: nothing before one is.
 
     Nine statements for each 500 loans, and one.
 
     Args:
         loan_ids: which loans; all that were paid out without it.
+        on: as of this day instead.
     """
-    replayed = replay_findings(loan_ids)
+    replayed = replay_findings(loan_ids, on=on)
     first = f": {replayed.differences[0].what}" if replayed.differences else ""
     found = finding_of(
         "Every loan is what its contract, payments and events make of it when they are replayed",

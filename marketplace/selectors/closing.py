@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection
-from django.db.models import Min
+from django.db.models import Max, Min
 
 from marketplace.core.closing import STEPS, Step, days_to_close
 from marketplace.models import DayRun, DayStep, Loan, StagedSlice
@@ -19,8 +19,8 @@ class StepReport:
 
     Attributes:
         step: which.
-        counts: whole numbers by what they count; pence are ``pence``, ``principal`` and
-            ``interest``.
+        counts: whole numbers by what they count; pence are ``pence``, ``principal``,
+            ``interest``, ``rests``, ``given`` and ``taken_back``.
         note: why there was nothing to do, if there was a reason.
         seconds: its work took so long, without what was lost in a crash.
         done_at: when it was done; none while it isn't.
@@ -122,6 +122,13 @@ def _step(row: DayStep) -> StepReport:
         seconds=row.milliseconds / 1000,
         done_at=row.done_at,
     )
+
+
+def last_day_spread() -> date | None:
+    """The last day whose close has spread what had cleared, if there is one; one statement."""
+    done = DayStep.objects.filter(name=Step.DISTRIBUTE, done_at__isnull=False)
+    last: date | None = done.aggregate(last=Max("run"))["last"]
+    return last
 
 
 def is_step_done(day: date, step: Step) -> bool:

@@ -116,7 +116,8 @@ def packed_runs(
         connection.wrap_database_errors,
         psycopg.ServerCursor(connection.connection, f"runs_{next(_RUNS)}") as cursor,
     ):
-        for kind in ("int8", "_int8"):
+        bigint = psycopg.adapters.types["int8"]
+        for kind in (bigint.oid, bigint.array_oid):
             cursor.adapters.register_loader(kind, _Raw)
         cursor.execute(query, list(parameters), binary=True)
         while found := cursor.fetchmany(rows):

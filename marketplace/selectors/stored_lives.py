@@ -15,7 +15,7 @@ from marketplace.core.arrays import PENCE_PER_UNIT, IntArray
 from marketplace.core.closing import Step
 from marketplace.core.house import HOUSE, House
 from marketplace.core.life import live
-from marketplace.core.life_records import Contract, DayStage, Life
+from marketplace.core.life_records import Contract, DayStage, Life, LifeRefused
 from marketplace.core.loan_events import DefaultCause, Excess, LoanEventKind, PaymentEvent
 from marketplace.core.loan_events import LoanEvent as Happened
 from marketplace.core.states import LoanState
@@ -25,6 +25,8 @@ from marketplace.selectors.packed import packed_totals
 
 # A loan may run on beyond its term: by holidays, and due days that moved.
 _YEARS_BEYOND = 6
+# Nobody services a loan for longer; a later day is a slip of the hand.
+_LONGEST_YEARS = 100
 
 # What a replay decides of an instalment, of a payment and of a loan, by the columns' names.
 _ROW = (
@@ -218,15 +220,26 @@ def day_stage(on: date) -> DayStage:
 def stage_of(stored: StoredLife, on: date, closed: DayStage) -> DayStage:
     """How far the day has gone for a loan: no less than what is recorded of it on that day.
 
-    The end of an arrangement or of hardship belongs to the end of its day, so once it is recorded
-    the day has gone that far.
+    Arrears, default by the clock, and the end of an arrangement or of hardship belong to the end of
+    a day, so once one is recorded the day has gone that far; a default may be declared at any time.
 
     Args:
         stored: the loan.
         on: the day.
         closed: how far its close has gone for all loans.
     """
-    late = (LoanState.ARREARS.value, LoanState.DEFAULT.value)
+    declared = any(
+        row.kind == LoanEventKind.DEFAULT.value
+        and row.cause != DefaultCause.OVERDUE.value
+        and row.effective_on == on
+        and row.voided_on is None
+        for row in stored.events
+    )
+    late = (
+        [LoanState.ARREARS.value]
+        if declared
+        else [LoanState.ARREARS.value, LoanState.DEFAULT.value]
+    )
     if stored.last_move.moved_on == on and stored.last_move.state_after in late:
         return DayStage.AGED
     ends = (LoanEventKind.ARRANGEMENT_ENDED.value, LoanEventKind.HARDSHIP_ENDED.value)
@@ -329,8 +342,11 @@ def replay(
         payments, events: more of them, to see what they would do.
 
     Raises:
-        MarketplaceRefusal: see :func:`marketplace.core.life.live`.
+        MarketplaceRefusal: see :func:`marketplace.core.life.live`; or a day out of sight.
     """
+    last = date(stored.loan.funded_on.year + _LONGEST_YEARS, 12, 31)
+    if on > last:
+        raise LifeRefused(f"A loan's life can be told up to {last}.", field="on")
     return live(
         contract_of(stored),
         [*payments_of(stored), *payments],

@@ -6,10 +6,9 @@ Arrangements and hardship end here too, when their time is over or they are not 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
 
 import numpy as np
 from django.db import connection, transaction
@@ -17,6 +16,7 @@ from django.db import connection, transaction
 from marketplace.core.arrays import IntArray
 from marketplace.core.arrears import default_date
 from marketplace.core.house import HOUSE, House
+from marketplace.core.life_records import DayStage
 from marketplace.core.loan_events import DefaultCause, LoanEventKind
 from marketplace.core.schedule import add_months
 from marketplace.core.states import LoanState
@@ -24,9 +24,10 @@ from marketplace.selectors.ageing import (
     Spell,
     load_late_on,
     load_overdue,
-    load_pauses,
+    load_paused,
     load_spells,
 )
+from marketplace.selectors.stored_lives import load_lives, replay
 from marketplace.services.locks import lock_loans, lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
@@ -104,13 +105,13 @@ def _put_into_default(on: date, held: IntArray, ended: set[int], house: House) -
         for loan, oldest in load_overdue(on, [LoanState.ARREARS], held).items()
         if default_date(oldest, months=house.default_months) <= on and loan not in ended
     }
-    pauses = load_pauses(list(overdue))
+    paused = load_paused(list(overdue))
     days = {
-        loan: default_date(
-            oldest, months=house.default_months, standstill=_standstill(pauses.get(loan, ()))
-        )
+        loan: default_date(oldest, months=house.default_months)
         for loan, oldest in overdue.items()
+        if loan not in paused
     }
+    days |= _default_by_life(paused, on, house)
     moves = [
         LoanMoved(
             loan,
@@ -119,8 +120,7 @@ def _put_into_default(on: date, held: IntArray, ended: set[int], house: House) -
             f"The instalment of {overdue[loan]} is {house.default_months} months overdue.",
             on=day,
         )
-        for loan, day in days.items()
-        if day <= on
+        for loan, day in sorted(days.items())
     ]
     move_loans(moves=moves, on=on)
     _record(moves, LoanEventKind.DEFAULT, on)
@@ -128,17 +128,18 @@ def _put_into_default(on: date, held: IntArray, ended: set[int], house: House) -
     return len(moves)
 
 
-def _standstill(pauses: Sequence[tuple[date, LoanEventKind]]) -> Iterable[tuple[date, date]]:
-    """Spells that are over, each from its first day to the day after its last.
+def _default_by_life(paused: Collection[int], on: date, house: House) -> dict[int, date]:
+    """The days of default of loans that had an arrangement or hardship, where they have come.
 
-    One that another takes the place of ends on that one's first day.
+    Their lives tell for how long the clock stood still: an arrangement that is on record may have
+    had no place after all, once a payment bounced or was found. Eight statements, if any.
     """
-    begins = (LoanEventKind.ARRANGEMENT, LoanEventKind.HARDSHIP)
-    return [
-        (day, end if what in begins else end + timedelta(days=1))
-        for (day, kind), (end, what) in pairwise(pauses)
-        if kind in begins
-    ]
+    found = {}
+    for stored in load_lives(paused) if paused else ():
+        life = replay(stored, on, through=DayStage.AGED, house=house)
+        if life.defaulted_on is not None:
+            found[stored.loan.pk] = life.defaulted_on
+    return found
 
 
 def _make_all_due(loan_ids: Sequence[int]) -> None:

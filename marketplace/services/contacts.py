@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from accounts.models import Member, Role
+from marketplace.core.arrays import whole
 from marketplace.core.promises import (
     Came,
     Channel,
@@ -108,7 +109,7 @@ def record_promise(*, loan_id: int, amount: int, due_on: date, on: date, actor: 
                 field="loan",
             )
         [most] = load_claims(np.array([loan_id], dtype=np.int64)).payable.tolist()
-        if not 0 < amount <= most:
+        if not whole(amount) or not 0 < amount <= most:
             raise PromiseRefused(
                 f"A promise is of an amount above nothing, up to the {pounds(most)} that the loan "
                 "can still come to.",

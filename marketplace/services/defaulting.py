@@ -16,6 +16,7 @@ from django.db import transaction
 
 from accounts.core.posting import EntryKind
 from accounts.services.idempotency import once
+from marketplace.core.arrays import whole
 from marketplace.core.house import HOUSE, House
 from marketplace.core.life_refusals import DefaultRefused, LoanActionRefused, PaymentRefused
 from marketplace.core.loan_events import DefaultCause, LoanEventKind, PaymentKind
@@ -321,7 +322,7 @@ def _shares(loan_id: int, number: int) -> dict[str, int]:
 
 
 def _check_cost(cost: int, amount: int) -> None:
-    if not 0 <= cost <= amount:
+    if not whole(cost) or not 0 <= cost <= amount:
         raise PaymentRefused(
             f"What recovering cost is from 0 to what came, {amount} pence.", field="cost"
         )

@@ -158,17 +158,23 @@ def _store(draft: DistributionDraft, on: date) -> None:
 
 
 def _posting(draft: DistributionDraft, on: date, actor: str) -> Posting:
-    """One entry a payment: one net transfer a part, one fee transfer a loan, and what is left."""
+    """One entry a payment: one net transfer a part, one fee transfer a loan, and what is left.
+
+    It is named by the payment and the loan's last distribution: a correction may take a payment
+    back, with a distribution of its own, and the payment is spread again on the same day.
+    """
     loan = draft.loan[draft.loan_of]
     entries = [
         EntryDraft(
             EntryKind.PAYMENT_DISTRIBUTED,
-            f"distribution/{loan_id}/{number}/{on}",
+            f"distribution/{loan_id}/{number}/{last}",
             on,
             actor,
             f"loan:{loan_id}",
         )
-        for loan_id, number in zip(loan.tolist(), draft.number.tolist(), strict=True)
+        for loan_id, number, last in zip(
+            loan.tolist(), draft.number.tolist(), draft.last_distribution.tolist(), strict=True
+        )
     ]
     keys = [entry.key for entry in entries]
     every = np.arange(len(entries))

@@ -65,6 +65,16 @@ class DistributionDraft:
     net: IntArray
     cash: IntArray
 
+    @property
+    def last_distribution(self) -> IntArray:
+        """Number of the loan's last distribution after each payment, ``[P]``."""
+        rows = np.zeros(len(self.payment) + 1, dtype=np.int64)
+        rows[self.row_payment + 1] = 1
+        written = np.cumsum(rows)
+        first = np.searchsorted(self.loan_of, self.loan_of)
+        last: IntArray = self.distributions[self.loan_of] + written[1:] - written[first]
+        return last
+
     def only(self, loans: BoolArray) -> DistributionDraft:
         """The draft of some of its loans, given by a mask ``[L]``."""
         payments = loans[self.loan_of]

@@ -20,13 +20,14 @@ from accounts.selectors.bulk import array_of
 from accounts.selectors.ledger import account_ids, platform_accounts
 from accounts.services.idempotency import once
 from accounts.services.posting import post
-from marketplace.core.arrays import IntArray
-from marketplace.core.errors import MarketplaceRefusal
+from marketplace.core.arrays import IntArray, whole
 from marketplace.core.house import HOUSE, House
+from marketplace.core.life_refusals import PaymentRefused
 from marketplace.core.loan_events import Excess, PaymentKind
 from marketplace.core.schedule import add_business_days
-from marketplace.core.states import PAYABLE
+from marketplace.core.states import PAYABLE, LoanState
 from marketplace.models import Loan
+from marketplace.selectors.closing import last_day_spread
 from marketplace.selectors.servicing import (
     LoanClaims,
     load_claims,
@@ -42,20 +43,13 @@ from marketplace.services.locks import lock_loans, lock_servicing
 __all__ = [
     "PaymentBackDated",
     "PaymentDraft",
-    "PaymentRefused",
     "distribute_cleared",
     "receive_payments",
 ]
 
 
-class PaymentRefused(MarketplaceRefusal):
-    """A payment that can't be taken: no such loan, a closed loan, or an amount that can't be."""
-
-    code = "PAYMENT_REFUSED"
-
-
 class PaymentBackDated(PaymentRefused):
-    """A payment of a day before something else happened to its loan."""
+    """A payment of a day that is over, or before something else happened to its loan."""
 
     code = "PAYMENT_BACK_DATED"
 
@@ -99,7 +93,8 @@ def receive_payments(
     Raises:
         PaymentRefused: an unknown or closed loan, a loan named twice, no amount, or more than can
             still come to the loan.
-        PaymentBackDated: something happened to the loan since.
+        PaymentBackDated: something happened to the loan since, or close of day has spread what
+            had cleared on that day.
         IdempotencyConflict: the key was used for other payments.
         NotEnoughMoney: a payment from cash that isn't there.
     """
@@ -132,9 +127,10 @@ def _check_drafts(payments: Sequence[PaymentDraft], on: date) -> None:
     if len({payment.loan_id for payment in payments}) != len(payments):
         raise PaymentRefused("A loan is named twice among the payments.", field="loan")
     for payment in payments:
-        if not 0 < payment.amount <= LARGEST_PENCE:
+        if not whole(payment.amount) or not 0 < payment.amount <= LARGEST_PENCE:
             raise PaymentRefused("A payment is a whole number of pence above zero.", field="amount")
-        if not 0 <= payment.cost <= (payment.amount if payment.kind is PaymentKind.RECOVERY else 0):
+        most = payment.amount if payment.kind is PaymentKind.RECOVERY else 0
+        if not whole(payment.cost) or not 0 <= payment.cost <= most:
             raise PaymentRefused(
                 "Only a recovery has a cost, of no more than what it brought.", field="cost"
             )
@@ -165,8 +161,7 @@ def _receive(payments: Sequence[PaymentDraft], on: date, actor: str, house: Hous
     claims = load_claims(ids)
     _check_loans(drafts, claims)
     received = [payment.received_on or on for payment in drafts]
-    if any(day < on for day in received):
-        _check_days(drafts, received, on)
+    _check_days(drafts, received, on)
     arrived = Arrived(
         loan=ids,
         number=_next_numbers(ids),
@@ -185,10 +180,11 @@ def _check_loans(drafts: Sequence[PaymentDraft], claims: LoanClaims) -> None:
         taking = set(claims.loan.tolist())
         loan = next(draft.loan_id for draft in drafts if draft.loan_id not in taking)
         state = Loan.objects.filter(pk=loan).values_list("state", flat=True).first()
-        allowed = ", ".join(sorted(PAYABLE))
         raise PaymentRefused(
             f"Loan {loan} is {state or 'unknown'}; payments are taken for loans that are "
-            f"{allowed}.",
+            f"{', '.join(sorted(PAYABLE))}.",
+            state=None if state is None else LoanState(state),
+            allowed=PAYABLE,
             field="loan",
         )
     for draft, payable in zip(drafts, claims.payable.tolist(), strict=True):
@@ -201,7 +197,17 @@ def _check_loans(drafts: Sequence[PaymentDraft], claims: LoanClaims) -> None:
 
 
 def _check_days(drafts: Sequence[PaymentDraft], received: Sequence[date], on: date) -> None:
-    """Refuse a payment of a day after which something else happened to its loan."""
+    """Refuse a payment of a day that is over, or after which something happened to its loan."""
+    spread = last_day_spread()
+    over = next((day for day in received if spread is not None and day <= spread), None)
+    if over is not None:
+        raise PaymentBackDated(
+            f"What cleared on {over} is spread already: take the payment by itself "
+            "(take_payment), which replays what came later, or let it count from a later day.",
+            field="received_on",
+        )
+    if all(day == on for day in received):
+        return
     latest = load_latest_days(np.array([draft.loan_id for draft in drafts], dtype=np.int64))
     for draft, day, last in zip(drafts, received, latest, strict=True):
         if day < on and day < last:

@@ -167,7 +167,6 @@ def prepay(
     return take_payment(
         loan_id=loan_id,
         amount=amount,
-        received_on=on,
         on=on,
         actor=actor,
         key=key,

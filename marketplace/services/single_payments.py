@@ -11,6 +11,7 @@ from django.db import transaction
 from accounts.core.posting import EntryKind
 from accounts.selectors.bank_matching import last_closed_date
 from accounts.services.idempotency import once
+from marketplace.core.arrays import whole
 from marketplace.core.house import HOUSE, House
 from marketplace.core.loan_events import Excess, PaymentKind
 from marketplace.core.settlement import PaymentRefused, check_payment
@@ -46,10 +47,10 @@ def take_payment(
     *,
     loan_id: int,
     amount: int,
-    received_on: date,
     on: date,
     actor: str,
     key: str,
+    received_on: date | None = None,
     kind: PaymentKind = PaymentKind.COLLECTION,
     excess: Excess = Excess.KEEP,
     reference: str = "",
@@ -66,10 +67,10 @@ def take_payment(
     Args:
         loan_id: which loan.
         amount: pence.
-        received_on: the day on which it came, ``on`` or before.
         on: the business date.
         actor: who takes it.
         key: idempotency key, unique for the actor.
+        received_on: the day on which it came, ``on`` or before; ``on`` when not given.
         kind: from the borrower's cash, or from outside: collected, or through recovery.
         excess: what becomes of what is beyond what is due.
         reference: the payer's or the bank's, up to 60 characters.
@@ -82,13 +83,13 @@ def take_payment(
         NotEnoughMoney: it is to come from cash that is not there.
         IdempotencyConflict: the key was used for another payment.
     """
-    record = PaymentRecord(amount, kind, received_on, excess, cost, reference)
+    record = PaymentRecord(amount, kind, received_on or on, excess, cost, reference)
     with transaction.atomic():
         answer = once(
             scope=actor,
             name="take_payment",
             key=key,
-            content={"loan": loan_id, **asdict(record)},
+            content={"loan": loan_id, **asdict(record), "received_on": received_on},
             action=lambda: _take(loan_id, record, on, actor, house),
         )
     days = {name: date.fromisoformat(answer[name]) for name in ("received_on", "booked_on")}
@@ -143,7 +144,7 @@ def check_single(now: LoanNow, record: PaymentRecord, *, on: date, house: House)
     late = record.received_on < on
     keep = record.excess if not late else Excess.KEEP
     check_payment(now.life, record.amount, excess=keep, **dates)
-    if not 0 <= record.cost <= record.amount:
+    if not whole(record.cost) or not 0 <= record.cost <= record.amount:
         raise PaymentRefused(
             f"The cost of a recovery is 0 to {record.amount} pence: no more than it brought.",
             field="cost",

@@ -106,23 +106,27 @@ def _mark(on: date) -> list[int]:
 def _credit(spread: list[int]) -> None:
     """Add what the offers' parts received, after the fee: each row's totals less those before.
 
-    A row that gives less than the one before takes away what waits, never below nothing.
+    A row that gives less than the one before takes away what waits, never below nothing. The
+    arrays are unpacked by themselves, once: joined to parts straight away, the planner would
+    unpack a loan's arrays anew for each of its parts.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE marketplace_offer AS o"
-            " SET uninvested = greatest(o.uninvested + s.received, 0) FROM ("
-            " SELECT p.offer_id, sum(u.principal + u.interest - u.fee"
-            " - coalesce(u.principal_before + u.interest_before - u.fee_before, 0))::bigint"
-            " AS received FROM marketplace_distribution AS d"
-            " LEFT JOIN marketplace_distribution AS b"
+            "WITH got AS MATERIALIZED (SELECT d.loan_id, u.number,"
+            " sum(u.principal + u.interest - u.fee"
+            " - coalesce(u.principal_before + u.interest_before - u.fee_before, 0)) AS received"
+            " FROM marketplace_distribution AS d LEFT JOIN marketplace_distribution AS b"
             " ON b.loan_id = d.loan_id AND b.number = d.number - 1"
             " CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee, b.principal, b.interest,"
             " b.fee) WITH ORDINALITY AS u (principal, interest, fee, principal_before,"
             " interest_before, fee_before, number)"
-            " JOIN marketplace_part AS p ON p.loan_id = d.loan_id AND p.number = u.number"
+            " WHERE d.id = ANY (%s::bigint[]) GROUP BY d.loan_id, u.number)"
+            " UPDATE marketplace_offer AS o"
+            " SET uninvested = greatest(o.uninvested + s.received, 0) FROM ("
+            " SELECT p.offer_id, sum(g.received)::bigint AS received FROM got AS g"
+            " JOIN marketplace_part AS p ON p.loan_id = g.loan_id AND p.number = g.number"
             " JOIN marketplace_offer AS f ON f.id = p.offer_id AND f.lender_id = p.lender_id"
-            " WHERE d.id = ANY (%s::bigint[]) AND f.tops_up GROUP BY p.offer_id) AS s"
+            " WHERE f.tops_up GROUP BY p.offer_id) AS s"
             " WHERE o.id = s.offer_id AND o.tops_up AND o.state = %s",
             [array_of(np.array(spread, dtype=np.int64)), OfferState.OPEN.value],
         )

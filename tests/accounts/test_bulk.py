@@ -11,6 +11,7 @@ from django.db.utils import DatabaseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.core.posting import IntArray
 from accounts.selectors.bulk import fetch_columns
 from accounts.services.bulk import Packed, copy_rows, encode_rows
 
@@ -116,7 +117,7 @@ def test_arrays_of_any_lengths_are_read_back(
             " b bigint[]) ON COMMIT DROP"
         )
         cursor.execute("DELETE FROM packed_trial")
-    columns = {
+    columns: dict[str, IntArray | Packed] = {
         "n": np.array([row[0] for row in rows], dtype=np.int64),
         "a": _packed([row[1] for row in rows]),
         "b": _packed([row[2] for row in rows]),
@@ -148,4 +149,4 @@ def test_packed_columns_that_can_not_be_copied_are_refused() -> None:
         with pytest.raises(ValueError, match="value each"):
             encode_rows({"a": Packed(np.array([1, 2]), np.array(offsets))})
     with pytest.raises(TypeError):
-        encode_rows({"a": Packed(np.array([1.5]), np.array([0, 1]))})  # type: ignore[arg-type]
+        encode_rows({"a": Packed(np.array([1.5]), np.array([0, 1]))})

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from marketplace.selectors.closing import days_closed
+from marketplace.services.locks import lock_servicing
 from tests.conftest import _cloned
+from tests.faults.test_market_races import _thread, _wait_for
 from tests.marketplace import house as fixtures
 from tests.marketplace.closing_town import BEFORE, build_town, clone_of
 from tests.marketplace.house import House
@@ -92,6 +94,47 @@ def test_the_date_that_it_is(here: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_it_cannot_read(arguments: list[str], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         call_command("close_day", *arguments)
+
+
+def test_the_database_goes_away(here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its connection is cut in the middle of a step: a message, and the next run goes on."""
+    refused: list[CommandError] = []
+
+    def close() -> None:
+        with pytest.raises(CommandError) as error:
+            call_command("close_day", str(FIRST_DUE), "--sandbox", "7")
+        refused.append(error.value)
+
+    with transaction.atomic():
+        lock_servicing()
+        closing = _thread(close)
+        _wait_for("wait_event_type = 'Lock'", 1)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        closing.join()
+    assert refused[0].returncode == 3
+    assert "The database failed: " in str(refused[0])
+    assert "\n" not in str(refused[0])
+    assert days_closed().last == BEFORE
+    assert "Close of" in _told(capsys, str(FIRST_DUE), "--sandbox", "7")
+
+
+def test_what_was_counted_in_words(here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of a thing is no plural, money comes last, and no line is longer than a mail's."""
+    told = _told(capsys, str(FIRST_DUE), "--sandbox", "7")
+    rows = {row[1].strip(): row[2].strip() for row in map(_cells, told.splitlines()) if row}
+    # The third of the town's loans is paid out: £1,000 less its fee of 1.5 %.
+    assert rows["pay out"] == "1 loan, £985.00"
+    assert rows["lapse"] == "1 loan, 2 parts, £1,000.00"
+    assert rows["reconcile"] == "1 break, 28 checks, 1 failed"
+    assert max(map(len, told.splitlines())) <= 120
+
+
+def _cells(line: str) -> list[str]:
+    return line.split("│") if "│" in line else []
 
 
 def test_more_breaks(here: str) -> None:

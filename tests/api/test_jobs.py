@@ -9,20 +9,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 
 from api.jobs import STAGING, close_business_day, staged_by
 from marketplace.models import StagedSlice
-from marketplace.selectors.closing import day_report, days_closed
+from marketplace.selectors.closing import days_closed
 from tests.conftest import _cloned
+from tests.faults.test_cycle_death import _owner
+from tests.faults.test_market_races import _wait_for
 from tests.marketplace import house as fixtures
 from tests.marketplace.closing_town import build_town, clone_of, close, counted, picture
 from tests.marketplace.house import House
@@ -34,11 +36,20 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def town(house_template: House, django_db_blocker: Any) -> Iterator[str]:
-    """The name of the town's database, with nobody connected."""
+    """A town on the evening before its payments clear; its name, with nobody connected."""
     with django_db_blocker.unblock(), _cloned(house_template.database) as name:
-        build_town(House(name, house_template.facts, house_template.markets), loans=8)
+        build_town(House(name, house_template.facts, house_template.markets), loans=6)
+        close(CLEARED - timedelta(days=1))
         connection.close()
         yield name
+
+
+@pytest.fixture(scope="module")
+def alone(town: str, django_db_blocker: Any) -> Any:
+    """What the day comes to, and its counts, where one process closes it."""
+    with django_db_blocker.unblock(), clone_of(town):
+        report = close(CLEARED)
+        return picture(), counted(report)
 
 
 def _url(user: str, password: str) -> str:
@@ -68,10 +79,7 @@ def _workers(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.wait()
 
 
-def test_two_workers_come_to_what_one_process_does(town: str) -> None:
-    with clone_of(town):
-        close(CLEARED)
-        alone = picture(), counted(day_report(CLEARED))  # type: ignore[arg-type]
+def test_two_workers_come_to_what_one_process_does(town: str, alone: Any) -> None:
     with clone_of(town), _workers(2) as workers:
         report = close(CLEARED, stage=staged_by(2, fewest=1))
         assert (picture(), counted(report)) == alone
@@ -81,17 +89,35 @@ def test_two_workers_come_to_what_one_process_does(town: str) -> None:
         assert all(process.poll() is None for process in workers)
 
 
-def test_what_a_dead_worker_leaves_the_poster_does(town: str) -> None:
-    with clone_of(town):
-        close(CLEARED)
-        alone = picture()
+def test_what_a_dead_worker_leaves_the_poster_does(town: str, alone: Any) -> None:
     with clone_of(town), _workers(1) as workers:
         workers[0].send_signal(signal.SIGSTOP)
         close(CLEARED, stage=staged_by(1, fewest=1, patience=0.3))
-        assert picture() == alone
+        assert picture() == alone[0]
     with clone_of(town):
         close(CLEARED, stage=staged_by(2, fewest=1, patience=0.1))
-        assert picture() == alone
+        assert picture() == alone[0]
+
+
+def test_a_worker_killed_at_its_work(town: str, alone: Any) -> None:
+    """It has computed its slice and is about to store it; nobody hears of it again."""
+    with clone_of(town) as name, _workers(1) as workers, _owner(name):
+        by_worker = staged_by(1, fewest=1, patience=0.3)
+        killed: list[int] = []
+
+        def stage(day: date) -> None:
+            with transaction.atomic("owner"):
+                with connections["owner"].cursor() as owner:
+                    owner.execute("LOCK TABLE marketplace_stagedslice IN EXCLUSIVE MODE")
+                by_worker(day)
+                if day == CLEARED:
+                    _wait_for("wait_event_type = 'Lock' AND query LIKE '%stagedslice%'", 1)
+                    workers[0].kill()
+                    killed.append(workers[0].wait())
+
+        close(CLEARED, stage=stage)
+        assert killed == [-signal.SIGKILL]
+        assert picture() == alone[0]
 
 
 def test_the_clock_closes_the_day_it_was_meant_for(

@@ -10,12 +10,15 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import django
 
 LAST = date(2016, 5, 6)  # a Friday: what was collected on Tuesday is spread
+SAID = "said.txt"  # in the server's folder: what the command says
 
 
 def main() -> None:
@@ -68,14 +71,34 @@ def _victim(database: str) -> int:
     """Fork a process that closes the days; its id."""
     from tests.marketplace.closing_town import close
 
+    return _forked(database, lambda: close(LAST))
+
+
+def _command(database: str) -> int:
+    """Fork a process that closes the days as ``manage.py`` does; its id."""
+    from django.core.management import execute_from_command_line
+
+    def run() -> None:
+        said = os.open(Path(os.environ["TENNER_DATA"]) / SAID, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(said, sys.stdout.fileno())
+        os.dup2(said, sys.stderr.fileno())
+        execute_from_command_line(["manage.py", "close_day", LAST.isoformat(), "--sandbox", "7"])
+
+    return _forked(database, run)
+
+
+def _forked(database: str, work: Callable[[], object]) -> int:
     _enter(database)
     pid = os.fork()
     if pid:
         _enter("")
         return pid
     try:
-        close(LAST)
+        work()
         os._exit(0)
+    except SystemExit as end:
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
     except BaseException:  # noqa: BLE001 - it dies as it would
         if os.environ.get("TENNER_TRACE"):
             traceback.print_exc()
@@ -98,6 +121,7 @@ _ASKED = {
     "build": _build,
     "close": _close,
     "victim": _victim,
+    "command": _command,
     "wait": _wait,
     "ensure": _ensure,
 }

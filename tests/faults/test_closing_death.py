@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.embedded_house import PROJECT, House, opened, run
+from tests.faults.closing_house import SAID
+from tests.faults.embedded_house import PROJECT, House, opened, run, until
 
 KILLS = int(os.environ.get("TENNER_NIGHTLY") or 5)
 
@@ -95,3 +96,36 @@ def test_killed_at_random_moments_nothing_is_lost_or_done_twice(town: Town) -> N
         assert after == calm, f"kill {number}"
         town.drop(name)
     assert killed >= KILLS // 2
+
+
+def _begun(town: Town, name: str) -> bool:
+    """Whether a step of the first day is done, in half a minute at most."""
+    url = town.owner.replace("/postgres?", f"/{name}?")
+    done = "SELECT name FROM marketplace_daystep WHERE day > '2016-05-02'"
+    return until(lambda: bool(run(url, done)), 30)
+
+
+def test_two_at_once_and_one_is_killed(town: Town) -> None:
+    """The other one goes on, and does what the dead one has not done."""
+    town.copy("alone")
+    alone = town.ask("close", "alone")
+    town.copy("shared")
+    victims = [town.ask("victim", "shared") for _ in range(2)]
+    assert _begun(town, "shared")
+    os.kill(victims[0], signal.SIGKILL)
+    assert town.ask("wait", victims[0]) == signal.SIGKILL
+    assert town.ask("wait", victims[1]) == 0
+    assert town.ask("close", "shared") == alone
+
+
+def test_the_command_says_that_the_server_was_killed(town: Town) -> None:
+    """Exit status 3 and one line; no trace of the stack."""
+    town.copy("told")
+    pid = town.ask("command", "told")
+    assert _begun(town, "told")
+    os.kill(town.house.postmaster, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(town.ask("wait", pid)) == 3
+    town.ask("ensure")
+    [line] = (town.house.folder / SAID).read_text().splitlines()
+    assert line.startswith("CommandError: The database failed: ")
+    assert line.endswith("What is done is done, and the next run goes on from there.")

@@ -14,7 +14,7 @@ from accounts.selectors.ledger import account_ids, member_balances
 from accounts.services.holding import hold_accounts
 from accounts.services.posting import NotEnoughMoney
 from marketplace.core.offers import OfferRefused
-from marketplace.models import Loan, Offer, OfferRate, Payment
+from marketplace.models import Distribution, Loan, Offer, OfferRate
 from marketplace.services.changing_offers import (
     ChangedOffer,
     OfferChange,
@@ -160,7 +160,7 @@ def test_topping_up_at_once_is_topping_up_once(committed_house: House) -> None:
     answers: list[ToppedUp] = []
     at_once(lambda _: answers.append(top_up_offers(on=CLEARED, actor=ACTOR)), 4)
     assert sorted(answer.pence for answer in answers) == [0, 0, 0, 2_000]
-    assert Payment.objects.filter(topped_up_on=CLEARED).count() == 1
+    assert Distribution.objects.filter(topped_up_on=CLEARED).count() == 1
     assert list(Offer.objects.values_list("available", "repaid")) == [(1_000, 1_000)] * 2
     assert holds()
 

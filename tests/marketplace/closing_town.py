@@ -8,6 +8,7 @@ word, one listing for a cycle.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ def days(first: date = FIRST_DUE, last: date = LAST) -> list[date]:
 
 # Of these rows everything is compared but what a sequence, a clock or chance gave them.
 _OF_LOANS = (
+    "marketplace_agreement",
     "marketplace_distribution",
     "marketplace_instalment",
     "marketplace_loanevent",
@@ -84,13 +86,17 @@ _OF_LOANS = (
     "marketplace_payment",
 )
 _OTHERS = ("marketplace_application", "marketplace_listing", "marketplace_offer")
-_GIVEN = {"id", "public_id", "loan_id", "payment_id", "cycle_id", "reference"}
+_GIVEN = {
+    *("id", "public_id", "loan_id", "payment_id", "cycle_id", "file_id", "reference"),
+    *("end_to_end_id", "subject", "occasion", "batch"),
+}
+_PUBLIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Picture = dict[str, Counter[str]]
 
 
 def picture() -> Picture:
-    """Every account, loan, part, instalment, payment and offer, whatever ids they were given.
+    """Every account, loan, part, payment, collection, notice and offer, whatever ids they got.
 
     A loan is known by its listing, and the stripes of an account of the platform are one.
     """
@@ -104,6 +110,16 @@ def picture() -> Picture:
                 " JOIN marketplace_loan AS l ON l.id = t.loan_id"
             )
             seen[table] = _told(cursor.fetchall())
+        cursor.execute(
+            "SELECT l.listing_id, to_jsonb(c) FROM accounts_collection AS c"
+            " JOIN marketplace_loan AS l ON c.subject = 'loan:' || l.id"
+        )
+        seen["accounts_collection"] = _told(cursor.fetchall())
+        cursor.execute(
+            "SELECT coalesce(l.listing_id, 0), to_jsonb(n) FROM marketplace_notice AS n"
+            " LEFT JOIN marketplace_loan AS l ON l.id = n.loan_id"
+        )
+        seen["marketplace_notice"] = _told(cursor.fetchall())
         for table in _OTHERS:
             cursor.execute(f"SELECT t.id, to_jsonb(t) FROM {table} AS t")
             seen[table] = _told(cursor.fetchall())
@@ -135,7 +151,8 @@ def _told(rows: list[tuple[int, Any]]) -> Counter[str]:
             for name, value in row.items()
             if name not in _GIVEN and not name.endswith("_at")
         }
-        told[f"{owner} {json.dumps(kept, sort_keys=True)}"] += 1
+        # A notice names the loan by its public id, which chance gave it.
+        told[f"{owner} {_PUBLIC_ID.sub('a loan', json.dumps(kept, sort_keys=True))}"] += 1
     return told
 
 

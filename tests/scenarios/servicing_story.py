@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from marketplace.core.collecting import SandboxCollector, SandboxRates
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.loan_events import DefaultCause, Excess, PaymentKind
 from marketplace.core.states import LoanState
-from marketplace.models import Loan, Payment
+from marketplace.models import Loan, LoanEvent, Payment
 from marketplace.selectors.audit import audit
 from marketplace.selectors.findings import Finding
 from marketplace.selectors.markets import list_markets
@@ -43,6 +44,7 @@ from marketplace.services.borrowing import (
     apply_for_loans,
     list_loans,
 )
+from marketplace.services.bouncing import bounce_payments
 from marketplace.services.changing_loans import (
     agree_arrangement,
     change_due_day,
@@ -50,8 +52,10 @@ from marketplace.services.changing_loans import (
     end_hardship,
     grant_hardship,
     take_holiday,
+    void_event,
 )
 from marketplace.services.closing_day import close_day
+from marketplace.services.contacts import record_promise
 from marketplace.services.defaulting import declare_default, recover, settle_for_less, write_off
 from marketplace.services.offering import OfferDraft, place_offers
 from marketplace.services.provision_fund import decide_claims
@@ -67,6 +71,21 @@ HOUSE_RATES = Path(__file__).resolve().parents[2] / "risk" / "specs" / "house.to
 MARKETS = (("A", 36), ("D", 36))
 _RUNNING = (LoanState.ACTIVE, LoanState.ARREARS, LoanState.ARRANGEMENT, LoanState.HARDSHIP)
 _OPEN = (*_RUNNING, LoanState.DEFAULT, LoanState.WRITTEN_OFF)
+# Loans that are closed, but of which a payment may yet bounce, or an event be taken back.
+_CLOSED = (LoanState.REPAID, LoanState.RESCINDED, LoanState.SETTLED, LoanState.RECOVERED)
+# What fits a state, tried more often than what doesn't.
+_LATE_DEEDS = ("pay", "arrangement", "hardship", "settle for less", "promise", "bounce")
+_FITTING = {
+    LoanState.ACTIVE: (
+        *("pay", "pay in the past", "prepay, shorter", "prepay, smaller", "due day", "holiday"),
+        *("hardship", "bounce", "void", "promise"),
+    ),
+    LoanState.ARREARS: (*_LATE_DEEDS, "arrangement", "pay in the past"),
+    LoanState.ARRANGEMENT: (*_LATE_DEEDS, "end arrangement", "void"),
+    LoanState.HARDSHIP: (*_LATE_DEEDS, "end hardship", "holiday", "due day", "void"),
+    LoanState.DEFAULT: ("recover", "recover", "write off", "settle for less", "bounce", "void"),
+    LoanState.WRITTEN_OFF: ("recover", "recover", "settle for less", "bounce", "void"),
+}
 
 
 @dataclass(frozen=True)
@@ -170,6 +189,10 @@ class Story:
         for loan in Loan.objects.filter(state__in=_OPEN).order_by("pk"):
             if self.rng.random() < self.plan.busy:
                 self._something(loan, day)
+        for loan in Loan.objects.filter(state__in=_CLOSED).order_by("pk"):
+            if self.rng.random() < self.plan.busy / 2:
+                name = ("bounce", "void")[int(self.rng.integers(2))]
+                self._try(f"{name}, closed", day, self._deeds(loan, day)[name])
         for claim in fund_claims():
             if self.rng.random() < 0.3:
                 share = [None, 0, 400_000, 1_000_000][int(self.rng.integers(4))]
@@ -188,13 +211,7 @@ class Story:
                 actor=ACTOR,
                 key=f"apply/{person.pk}",
             )
-            self._try(
-                "list",
-                day,
-                lambda key, a=applied: list_loans(
-                    drafts=[ListingDraft(a)], on=day, actor=ACTOR, key=key
-                ),
-            )
+            self._try("list", day, partial(_list, applied, day))
         self.applied += count
 
     def _answer_agreement(self, loan: Loan, day: date) -> None:
@@ -223,7 +240,9 @@ class Story:
 
     def _something(self, loan: Loan, day: date) -> None:
         deeds = self._deeds(loan, day)
-        name = list(deeds)[int(self.rng.integers(len(deeds)))]
+        fitting = _FITTING.get(LoanState(loan.state), ())
+        names = fitting if fitting and self.rng.random() < 0.6 else tuple(deeds)
+        name = names[int(self.rng.integers(len(names)))]
         self._try(name, day, deeds[name])
 
     def _deeds(self, loan: Loan, day: date) -> dict[str, Callable[[str], object]]:
@@ -262,7 +281,24 @@ class Story:
             "settle for less": lambda key: settle_for_less(**told, amount=amount // 2, key=key),
             "write off": lambda key: write_off(**told, key=key),
             "recover": lambda key: recover(**about, amount=amount // 3, cost=amount // 20, key=key),
+            "promise": lambda _: record_promise(
+                **about, amount=amount // 4, due_on=day + timedelta(days=int(rng.integers(1, 20)))
+            ),
+            "bounce": lambda key: self._bounce(number, day, key),
+            "void": lambda key: self._void(number, day, key),
         }
+
+    def _bounce(self, loan_id: int, day: date, key: str) -> None:
+        """Any payment of the loan bounces, long ago or not, though it may have done so already."""
+        payments = list(Payment.objects.filter(loan=loan_id).order_by("pk"))
+        chosen = [payments[int(self.rng.integers(len(payments)))].pk] if payments else [0]
+        bounce_payments(payments=chosen, on=day, actor=ACTOR, key=key, reason="no funds")
+
+    def _void(self, loan_id: int, day: date, key: str) -> None:
+        """Any event of the loan is taken back, though it may have been already."""
+        numbers = list(LoanEvent.objects.filter(loan=loan_id).values_list("number", flat=True))
+        chosen = sorted(numbers)[int(self.rng.integers(len(numbers)))] if numbers else 0
+        void_event(loan_id=loan_id, number=chosen, on=day, actor=ACTOR, key=key, reason="a mistake")
 
     def _decision(self, claim: int, share: int | None, day: date) -> Callable[[str], object]:
         return lambda key: decide_claims(
@@ -286,6 +322,10 @@ class Story:
             send_withdrawals(movements=movements, on=day, actor=ACTOR)
             confirm_withdrawals(movements=movements, on=day, actor=ACTOR)
             self.done["withdraw"] += len(movements)
+
+
+def _list(applied: int, day: date, key: str) -> list[int]:
+    return list_loans(drafts=[ListingDraft(applied)], on=day, actor=ACTOR, key=key)
 
 
 def broken(findings: Sequence[Finding]) -> list[str]:

@@ -8,9 +8,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from api.wording import pounds, printable, short_percent
+from api.wording import percent, pounds, printable
 from marketplace.core.settlement import SettlementQuote
-from marketplace.selectors.loan_quotes import ChangeQuote, PrepaymentQuote, Terms
+from marketplace.selectors.loan_quotes import (
+    ChangeQuote,
+    PrepaymentQuote,
+    RescissionQuote,
+    Terms,
+)
 from marketplace.selectors.loan_sheet import LoanSheet
 
 _WIDTH = 140
@@ -21,7 +26,7 @@ def show_sheet(sheet: LoanSheet, on: date) -> None:
     loan, owed = sheet.loan, sheet.loan.owed
     head = (
         f"Loan {loan.key} of {sheet.borrower}, {loan.band}/{loan.term_months}: {loan.state.value}\n"
-        f"{pounds(loan.amount)} at {short_percent(loan.rate)} %, paid out {loan.paid_out_on or '-'}"
+        f"{pounds(loan.amount)} at {percent(loan.rate)} %, paid out {loan.paid_out_on or '-'}"
         f"; outstanding {pounds(loan.outstanding)}\n"
         f"owed now {pounds(owed.total)} (interest {pounds(owed.interest)},"
         f" principal {pounds(owed.principal)}), {loan.days_past_due(on)} days past due"
@@ -104,7 +109,21 @@ def _moves(sheet: LoanSheet) -> Table:
 
 def show_settlement(quote: SettlementQuote) -> None:
     """The figure that settles a loan, and what it is made of."""
-    table = Table("what", "pounds", title=f"To settle on {quote.on}", title_justify="left")
+    _show_figure(f"To settle on {quote.on}", quote)
+
+
+def show_rescission(quote: RescissionQuote) -> None:
+    """What stepping back costs, and what is given back beside it."""
+    _show_figure(
+        f"To step back on {quote.figure.on}",
+        quote.figure,
+        ("arrangement fee given back", quote.refunded),
+        ("net of the fee", quote.net),
+    )
+
+
+def _show_figure(title: str, quote: SettlementQuote, *beside: tuple[str, int]) -> None:
+    table = Table("what", "pounds", title=title, title_justify="left")
     for what, pence in (
         ("interest overdue", quote.interest_overdue),
         ("principal overdue", quote.principal_overdue),
@@ -113,6 +132,7 @@ def show_settlement(quote: SettlementQuote) -> None:
         ("in all", quote.total),
         ("paid already, waiting", quote.waiting),
         ("to pay", quote.to_pay),
+        *beside,
     ):
         table.add_row(what, pounds(pence))
     Console(width=_WIDTH).print(table)

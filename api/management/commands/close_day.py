@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentTypeError
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,19 +26,31 @@ from marketplace.selectors.closing import DayReport, StepReport, day_reports, da
 from marketplace.services.closing_day import close_day
 from risk.core.errors import RiskRefusal
 
-BAD_INPUT, OPEN_BREAKS = 2, 1
+BAD_INPUT, OPEN_BREAKS, NO_DATABASE = 2, 1, 3
+STOPPED = 130
 # Who did it, where nobody says --by.
 ACTOR = "close of day"
 # Of the days that are closed, --status shows the last ones.
 DAYS_SHOWN = 10
-# Counts that are pence.
-MONEY = {"pence", "principal", "interest"}
+# Counts that are pence, and what they are pence of.
+MONEY = {
+    "pence": "",
+    "principal": " of principal",
+    "interest": " of interest",
+    "rests": " left over",
+    "given": " to cash",
+    "taken_back": " taken back",
+}
+# Wide enough for the longest note, and narrow enough for a mail.
+WIDTH = 120
+_GOES_ON = "What is done is done, and the next run goes on from there."
 
 
 class Command(BaseCommand):
     help = (
         "Closes a business day: collects, distributes, ages, pays out, matches, reconciles, seals."
-        " Missed days are caught up first. Exit status 1 while a break is open."
+        " Missed days are caught up first. Exit status 1 while a break is open, 2 for what can't"
+        " be done, 3 if the database fails."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -58,38 +73,39 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(width=None if sys.stdout.isatty() else 160)
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
         on = options["day"] or today()
-        if options["status"]:
-            _show_status(console, on)
-            return
         try:
-            actor = operator_by_email(options["by"]) if options["by"] else ACTOR
-            with step_bar("closing") as tell:
-                report = close_day(
-                    on=on,
-                    actor=actor,
-                    today=today(),
-                    collector=collector(options["sandbox"]),
-                    stage=staged_by(options["workers"], own=True),
-                    progress=tell,
-                )
+            if options["status"]:
+                _show_status(console, on)
+                return
+            report = _close(on, options)
         except (MarketplaceRefusal, AccountsRefusal, RiskRefusal) as refusal:
             message = f"{refusal.code}: {printable(refusal.message)}"
             raise CommandError(message, returncode=BAD_INPUT) from refusal
         except KeyboardInterrupt:
-            raise CommandError(
-                "Stopped; what is done is done, and the next run goes on from there.",
-                returncode=130,
-            ) from None
+            raise CommandError(f"Stopped. {_GOES_ON}", returncode=STOPPED) from None
+        except (OperationalError, InterfaceError, psycopg.OperationalError) as failure:
+            said = printable(str(failure).strip().partition("\n")[0]) or "no answer"
+            message = f"The database failed: {said}. {_GOES_ON}"
+            raise CommandError(message, returncode=NO_DATABASE) from failure
         _show_report(console, report)
         if report.breaks:
-            count = report.breaks
-            raise CommandError(
-                f"{count} open {'break' if count == 1 else 'breaks'}: see manage.py reconcile"
-                " --breaks.",
-                returncode=OPEN_BREAKS,
-            )
+            told = _counted(report.breaks, "open breaks")
+            raise CommandError(f"{told}: see manage.py reconcile --breaks.", returncode=OPEN_BREAKS)
+
+
+def _close(on: date, options: dict[str, Any]) -> DayReport:
+    actor = operator_by_email(options["by"]) if options["by"] else ACTOR
+    with step_bar("closing") as tell:
+        return close_day(
+            on=on,
+            actor=actor,
+            today=today(),
+            collector=collector(options["sandbox"]),
+            stage=staged_by(options["workers"], own=True),
+            progress=tell,
+        )
 
 
 def _show_report(console: Console, report: DayReport) -> None:
@@ -109,17 +125,21 @@ def _show_report(console: Console, report: DayReport) -> None:
 
 
 def _told(step: StepReport) -> str:
-    """A step's counts as words, money as pounds; nothing of what was nothing."""
+    """A step's counts as words, money as pounds and last; nothing of what was nothing."""
+    counts = sorted(step.counts.items(), key=lambda each: each[0] in MONEY)
     told = [
-        _amount(name, count) if name in MONEY else f"{count:,} {name.replace('_', ' ')}"
-        for name, count in step.counts.items()
+        f"{pounds(count)}{MONEY[name]}" if name in MONEY else _counted(count, name)
+        for name, count in counts
         if count
     ]
     return ", ".join(told) or step.note or "nothing to do"
 
 
-def _amount(name: str, pence: int) -> str:
-    return pounds(pence) if name == "pence" else f"{pounds(pence)} of {name}"
+def _counted(count: int, what: str) -> str:
+    """A count in words; what is counted is named in the plural, if it has one."""
+    if count == 1:
+        what = re.sub("s$", "", re.sub("ies$", "y", what))
+    return f"{count:,} {what.replace('_', ' ')}"
 
 
 def _show_status(console: Console, on: date) -> None:
@@ -132,7 +152,7 @@ def _show_status(console: Console, on: date) -> None:
             console.print(
                 f"{report.day}  "
                 + (f"closed at {ended:%Y-%m-%d %H:%M} UTC" if ended else "begun, not finished")
-                + (f"  {report.breaks:,} open breaks" if report.breaks else ""),
+                + (f"  {_counted(report.breaks, 'open breaks')}" if report.breaks else ""),
                 markup=False,
                 highlight=False,
             )

@@ -26,7 +26,6 @@ from api.database import embedded
 from api.demo import plots, report, run
 from api.management.commands.audit import require_all
 from marketplace.core.errors import MarketplaceRefusal
-from marketplace.selectors.audit import audit
 from marketplace.selectors.cycles import last_cycle
 from marketplace.selectors.findings import Finding
 from marketplace.selectors.loan_book import loan_book_csv
@@ -99,7 +98,7 @@ class Command(BaseCommand):
         )
         _prove(console, journal)
         findings: list[Finding] = []
-        self._bar(console, times, "Audit", lambda _: findings.extend(audit()))
+        self._bar(console, times, "Audit", lambda _: findings.extend(run.audit_all(demo)))
         report.show_audit(console, findings)
         report.show_times(console, times)
         for path in pictures:

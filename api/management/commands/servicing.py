@@ -19,6 +19,7 @@ from api.management.commands._common import parsed_date
 from api.management.commands._servicing import (
     show_change,
     show_prepayment,
+    show_rescission,
     show_settlement,
     show_sheet,
 )
@@ -216,8 +217,6 @@ class Command(BaseCommand):
             _NAMED.get(name, name): _READ.get(name, _as_given)(options[name])
             for name in action.takes
         }
-        if "received_on" in given:
-            given["received_on"] = given["received_on"] or on
         if action.is_told_why:
             given["reason"] = options["reason"]
         action.service(
@@ -258,7 +257,7 @@ def _quote(loan: int, what: str, value: str | None, on: date) -> None:
         case "settlement":
             show_settlement(settlement_quote(loan, on))
         case "rescission":
-            show_settlement(rescission_quote(loan, on).figure)
+            show_rescission(rescission_quote(loan, on))
         case "prepayment":
             show_prepayment(prepayment_quote(loan, _amount(value or ""), on))
         case "holiday":

@@ -75,7 +75,7 @@ def read(written: bytes) -> list[dict[str, Any]]:
     header = root.find("CstmrDrctDbtInitn/GrpHdr", at)
     assert header is not None
     batches = root.findall("CstmrDrctDbtInitn/PmtInf", at)
-    read_ = []
+    read_: list[dict[str, Any]] = []
     for batch in batches:
         debits = batch.findall("DrctDbtTxInf", at)
         amounts = [Decimal(text(debit, "InstdAmt")) for debit in debits]

@@ -415,6 +415,7 @@ class Oracle:
                 came.principal - came.fund[0] - came.cost[0],
                 came.interest - came.fund[1] - came.cost[1],
             )
+        if any(came.spread == on for came in self.came.values()):
             self.close_or_cure(on)
 
     def spread(self, number: int, principal: int, interest: int) -> None:
@@ -544,7 +545,8 @@ class Oracle:
     def end_spell(self, on: date) -> None:
         """An arrangement or hardship is over."""
         assert self.spell is not None
-        self.pauses.append((self.spell[0].on, on))
+        # The day at whose end it ends was a day of it.
+        self.pauses.append((self.spell[0].on, on + DAY))
         self.spell = None
         self.become(on, "arrears" if self.late(on) else "active")
 
@@ -568,7 +570,7 @@ class Oracle:
             1
             for first, end in self.pauses
             for d in range((end - first).days)
-            if first + d * DAY >= row.on
+            if first + d * DAY > row.on
         )
         if on >= nth(row.on, 4) + paused * DAY:
             self.default(on)

@@ -56,7 +56,8 @@ def test_the_order_of_the_steps() -> None:
     """Money comes in before it is spread, is spread before it is lent; the seal comes last."""
     order = {step: place for place, step in enumerate(STEPS)}
     assert order[Step.BOUNCES] < order[Step.FALL_DUE] < order[Step.COLLECT]
-    assert order[Step.COLLECT] < order[Step.DISTRIBUTE] < order[Step.AGE] < order[Step.FUND]
+    assert order[Step.COLLECT] < order[Step.RESTS] < order[Step.DISTRIBUTE]
+    assert order[Step.DISTRIBUTE] < order[Step.AGE] < order[Step.FUND]
     assert order[Step.PAY_OUT] < order[Step.SETTLE_DEBTS] < order[Step.TOP_UP] < order[Step.CYCLE]
     assert STEPS[-2:] == (Step.RECONCILE, Step.SEAL)
-    assert len(STEPS) == 15
+    assert len(STEPS) == 16

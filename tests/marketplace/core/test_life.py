@@ -75,6 +75,16 @@ def test_late_by_a_day_cured_when_cleared() -> None:
     ]
 
 
+def test_what_cures_and_what_repays_on_one_day_are_one_move() -> None:
+    # The overdue instalment and the settlement clear together: from arrears it is repaid.
+    late, on = date(2016, 1, 4), date(2016, 1, 7)
+    items = (paid(1, late), LoanEvent(2, K.SETTLEMENT, on), PaymentEvent(3, on, on, 93_000))
+    assert states(told(on, *items)) == [
+        (date(2015, 12, 31), LoanState.ARREARS),
+        (on, LoanState.REPAID),
+    ]
+
+
 def test_money_that_is_on_its_way_is_not_late() -> None:
     assert told(DUE + timedelta(days=1), paid(1, DUE)).state is LoanState.ACTIVE
 

@@ -85,6 +85,31 @@ def test_default_is_four_calendar_months(due: date, first_day: date) -> None:
     assert not is_default(None, first_day)
 
 
+@pytest.mark.parametrize(
+    ("standstill", "first_day"),
+    [
+        ([], date(2016, 9, 3)),
+        # 1 to 30 June, both included: 30 days.
+        ([(date(2016, 6, 1), date(2016, 7, 1))], date(2016, 10, 3)),
+        # From before the due date to 19 May: 4 to 19 May are overdue days, 16 of them.
+        ([(date(2016, 4, 24), date(2016, 5, 20))], date(2016, 9, 19)),
+        # Over before anything was overdue.
+        ([(date(2016, 4, 1), date(2016, 5, 4))], date(2016, 9, 3)),
+        # One follows the other: no day counts twice. 10 + 20 days.
+        (
+            [(date(2016, 6, 1), date(2016, 6, 11)), (date(2016, 6, 11), date(2016, 7, 1))],
+            date(2016, 10, 3),
+        ),
+        # It begins only after default would have come.
+        ([(date(2016, 9, 3), date(2016, 10, 3))], date(2016, 9, 3)),
+    ],
+)
+def test_days_of_an_arrangement_or_hardship_do_not_count(
+    standstill: list[tuple[date, date]], first_day: date
+) -> None:
+    assert default_date(date(2016, 5, 3), standstill=standstill) == first_day
+
+
 def test_the_industry_counts_days() -> None:
     assert [is_industry_arrears(days) for days in (45, 46)] == [False, True]
     assert [is_industry_default(days) for days in (119, 120)] == [False, True]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
 
 from accounts.selectors.ledger import member_balances
 from marketplace.models import Distribution, Part, Payment
 from marketplace.selectors.collecting import collectable
+from marketplace.selectors.packed import fetch_packed, packed_runs
 from marketplace.selectors.returns import band_names, returns_by_band, returns_by_lender
 from marketplace.selectors.spread import idle, loans_by_state, spread
 from marketplace.services.ageing import age_loans
@@ -19,11 +21,15 @@ from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE
 
 
 def test_a_lender_who_is_repaid_at_once_earns_by_the_days(house: House) -> None:
-    """£1,000 out on 1 April, everything back on one day: (back / out) ^ (365 / days) - 1."""
+    """£1,000 out on 1 April, everything back on one day: (back / out) ^ (365 / days) - 1.
+
+    Nothing was paid before, so the loan was in default from 3 September 2016 on: interest fell due
+    five times, .56541 % of £1,000 each: £28.27.
+    """
     made = paid_out(house, [(70_000, 100_000)])
     last = date(2019, 4, 1)
     fall_due(on=last, actor=ACTOR)
-    pay(made.loan_id, 200_000, last)
+    pay(made.loan_id, 102_827, last)
     cleared = date(2019, 4, 4)
     distribute_cleared(on=cleared, actor=ACTOR)
     [lender] = made.lenders
@@ -103,6 +109,25 @@ def test_what_came_on_several_days_counts_on_each(house: House) -> None:
         ]
         worth = sum(pence / rate ** ((day - DAY).days / 365) for day, pence in flows)
         assert worth == pytest.approx(part.size, abs=0.01)
+
+
+def test_totals_read_in_runs_are_those_read_at_once(house: House) -> None:
+    """Five rows of totals, of two parts and of one, in runs of two: a run may end inside a loan."""
+    pay_monthly(paid_out(house, [(70_000, 60_000), (72_000, 40_000)]), 3)
+    pay_monthly(paid_out(house, [(70_000, 100_000)]), 2)
+    query = (
+        "SELECT loan_id, number::bigint, principal, fee FROM marketplace_distribution"
+        " ORDER BY loan_id, number"
+    )
+    (loan, number), (principal, fee), offsets = fetch_packed(query, [], (2, 2))
+    runs = list(packed_runs(query, [], (2, 2), rows=2))
+    assert [len(run[0][0]) for run in runs] == [2, 2, 1]
+    for place, whole in enumerate((loan, number)):
+        assert np.array_equal(np.concatenate([run[0][place] for run in runs]), whole)
+    for place, whole in enumerate((principal, fee)):
+        assert np.array_equal(np.concatenate([run[1][place] for run in runs]), whole)
+    lengths = np.concatenate([np.diff(run[2]) for run in runs])
+    assert lengths.tolist() == np.diff(offsets).tolist() == [2, 2, 2, 1, 1]
 
 
 def test_how_far_money_is_spread_and_what_lies_idle(house: House) -> None:

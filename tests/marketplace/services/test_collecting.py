@@ -25,7 +25,7 @@ from marketplace.core.collecting import (
     SandboxCollector,
     SandboxRates,
 )
-from marketplace.models import Loan, Payment
+from marketplace.models import Instalment, Loan, Payment
 from marketplace.selectors.direct_debits import bounces_due, sandbox_bounces
 from marketplace.services.bouncing_collections import BouncedCollections, bounce_due
 from marketplace.services.collecting import Collected, collect, collect_again
@@ -33,6 +33,7 @@ from marketplace.services.falling_due import fall_due
 from tests.accounts.services.bank_desk import Bank
 from tests.accounts.services.test_banking_races import at_once
 from tests.marketplace.house import Funded, House, key, paid_out, pay
+from tests.marketplace.statements import statements
 from tests.world import ACTOR, DAY, FIRST_DUE
 
 PAYS = SandboxCollector(1, SandboxRates(0, 0))
@@ -177,6 +178,26 @@ class TestSandbox:
         made = paid_out(house)
         pay(made.loan_id, 1_000, DAY + timedelta(days=3))
         assert due(made, PAYS).pence == LEVEL - 1_000
+
+    def test_as_many_statements_for_two_loans_as_for_five(self, house: House) -> None:
+        for _ in range(9):
+            paid_out(house)
+        fall_due(on=FIRST_DUE, actor=ACTOR)
+        days = [FIRST_DUE + timedelta(days=later) for later in (0, 1, 1, 2, 2, 2, 2, 2, 3)]
+        every = list(Loan.objects.order_by("pk").values_list("pk", flat=True))
+        for loan, day in zip(every, days, strict=True):
+            Instalment.objects.filter(loan=loan, number=1).update(due_on=day)
+        # The first day also finds the platform's accounts, which a connection asks for once.
+        answers: list[Collected] = []
+        sent = [
+            statements(lambda: answers.append(collects(day, PAYS)))  # noqa: B023
+            for day in sorted(set(days))
+        ]
+        assert [answer.taken for answer in answers] == [1, 2, 5, 1]
+        assert sent[1] == sent[2]
+        # A single payment needs no lock against other batches, and is one call of the ledger, not
+        # rows that are copied.
+        assert sent[3] < sent[1]
 
     @pytest.mark.parametrize("state", ["hardship", "arrangement", "default"])
     def test_who_pays_as_agreed_is_left_alone(self, house: House, state: str) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from django.db import transaction
 
+from accounts.core.posting import EntryKind
+from accounts.models import Entry
 from accounts.selectors.ledger import check_book, member_balances
 from marketplace.models import Distribution, Loan, Payment
 from marketplace.services.distributing import (
@@ -20,6 +22,7 @@ from marketplace.services.distributing import (
 from marketplace.services.distribution_drafts import DistributionDraft
 from marketplace.services.falling_due import fall_due
 from tests.marketplace.house import Funded, House, paid_out, pay, shares_of
+from tests.marketplace.lives import bounce, picture, take
 from tests.world import ACTOR, CLEARED, FIRST_DUE
 
 PARTS = [(69_000, 48_000), (71_000, 52_000), (70_000, 3_000)]
@@ -117,6 +120,27 @@ def test_payments_spread_together_are_as_if_spread_one_by_one(house: House) -> N
     assert member_balances(together.borrower.pk).cash == member_balances(single.borrower.pk).cash
 
 
+def test_a_payment_taken_back_is_spread_again_on_the_same_day(house: House) -> None:
+    """An older payment comes to light, takes its instalment, and bounces: all on one day."""
+    made, twin = _paying(house, 3_170), _paying(house, 3_170)
+    distribute_cleared(on=CLEARED, actor=ACTOR)
+    # Received before anything was due, it is first in line: nothing is left for the other one.
+    take(made, 3_170, CLEARED, received_on=date(2016, 4, 29))
+    waiting = Payment.objects.get(loan=made.loan_id, number=1)
+    assert (waiting.allocated_on, waiting.distributed_on) == (None, None)
+    bounce(made, 2, CLEARED)
+    distribute_cleared(on=CLEARED, actor=ACTOR)
+    assert picture(made) == picture(twin)
+    assert check_book().holds
+    spread = Entry.objects.filter(kind=EntryKind.PAYMENT_DISTRIBUTED.value)
+    keys = spread.filter(reference=f"loan:{made.loan_id}").order_by("id")
+    # Its two distributions are the first and, after those of the two corrections, the fourth.
+    assert [entry.key for entry in keys] == [
+        f"distribution/{made.loan_id}/1/1",
+        f"distribution/{made.loan_id}/1/4",
+    ]
+
+
 def test_of_a_payment_that_is_all_the_funds_the_lenders_get_no_row(house: House) -> None:
     made = _paying(house, 1_000)
     [payment] = Payment.objects.filter(loan=made.loan_id)
@@ -126,6 +150,8 @@ def test_of_a_payment_that_is_all_the_funds_the_lenders_get_no_row(house: House)
     assert distribute_cleared(on=CLEARED, actor=ACTOR) == 0
     payment.refresh_from_db()
     assert payment.distributed_on == CLEARED
+    # Its entry is named by the loan's last distribution, of which there is none.
+    assert Entry.objects.filter(key=f"distribution/{made.loan_id}/1/0").exists()
     assert _totals(made) == []
     assert made.loan.distributions == 0
     assert check_book().holds

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from accounts.selectors.ledger import check_book
+from marketplace.core.life_records import DayStage
 from marketplace.core.loan_events import PaymentKind
-from marketplace.models import Instalment, Loan
+from marketplace.core.states import LoanState
+from marketplace.models import Instalment, Loan, LoanMove
 from marketplace.selectors.loan_lives import replay_findings
 from marketplace.selectors.servicing import PAYABLE, load_claims
+from marketplace.selectors.stored_lives import load_lives, replay
 from marketplace.services.ageing import age_loans
 from marketplace.services.falling_due import fall_due
 from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
-from tests.marketplace.house import House, key, paid_out
-from tests.world import ACTOR, DAY
+from marketplace.services.settling_loans import settle_early
+from tests.marketplace.house import House, key, paid_out, pay
+from tests.world import ACTOR, DAY, FIRST_DUE
 
 LAST = date(2016, 12, 20)
 
@@ -45,6 +49,27 @@ def test_a_random_town_day_by_day(house: House, seed: int) -> None:
     # Nothing falls due on the next day, of which no step has run: all days before are over.
     replayed = replay_findings(loan_ids=loans, on=LAST + timedelta(days=1))
     assert (replayed.loans, replayed.differences) == (len(loans), ())
+
+
+def test_what_cures_and_what_repays_on_one_day_are_one_move(house: House) -> None:
+    """The overdue instalment and the settlement are spread together: in arrears, then repaid."""
+    made = paid_out(house)
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    age_loans(on=FIRST_DUE + timedelta(days=1))
+    pay(made.loan_id, 3_078, date(2016, 5, 5))
+    cleared = date(2016, 5, 10)
+    settle_early(loan_id=made.loan_id, on=cleared, actor=ACTOR, key=key())
+    distribute_cleared(on=cleared, actor=ACTOR)
+    recorded = LoanMove.objects.filter(loan=made.loan_id).order_by("id")
+    moves = list(recorded.values_list("moved_on", "state_after"))
+    assert moves == [
+        (DAY, LoanState.ACTIVE),
+        (FIRST_DUE + timedelta(days=1), LoanState.ARREARS),
+        (cleared, LoanState.REPAID),
+    ]
+    [stored] = load_lives([made.loan_id])
+    told = replay(stored, cleared, through=DayStage.AGED)
+    assert [(move.on, move.after) for move in told.moves] == moves[1:]
 
 
 def _some_pay(loans: list[int], day: date, pick: np.random.Generator, *, likely: float) -> None:

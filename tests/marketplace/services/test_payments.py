@@ -16,8 +16,9 @@ from accounts.selectors.ledger import check_book, member_balances, totals_by_kin
 from accounts.services.cash import CashMovement, send_withdrawals
 from accounts.services.days import close_date
 from accounts.services.posting import IdempotencyConflict, NotEnoughMoney
+from marketplace.core.life_refusals import PaymentRefused
 from marketplace.core.loan_events import Excess, PaymentKind
-from marketplace.core.states import LoanState
+from marketplace.core.states import PAYABLE, LoanState
 from marketplace.models import Instalment, Loan, Payment
 from marketplace.selectors.audit import audit
 from marketplace.services.ageing import age_loans
@@ -25,7 +26,6 @@ from marketplace.services.falling_due import fall_due
 from marketplace.services.payments import (
     PaymentBackDated,
     PaymentDraft,
-    PaymentRefused,
     distribute_cleared,
     receive_payments,
 )
@@ -69,7 +69,7 @@ def test_an_instalment_is_spread_to_the_penny(house: House) -> None:
 def test_the_payment_is_one_entry_with_a_net_transfer_a_part(house: House) -> None:
     made = _first_instalment(house)
     distribute_cleared(on=CLEARED, actor=ACTOR)
-    entry = Entry.objects.get(key=f"distribution/{made.loan_id}/1/{CLEARED}")
+    entry = Entry.objects.get(key=f"distribution/{made.loan_id}/1/1")
     assert entry.effective_on == CLEARED
     amounts = Transfer.objects.filter(entry=entry).order_by("id").values_list("book", "amount")
     assert list(amounts) == [(1, 1_434), (1, 1_561), (1, 83)]
@@ -212,6 +212,8 @@ def test_only_loans_that_are_paid_out_and_open_take_payments(house: House) -> No
         with pytest.raises(PaymentRefused) as refusal:
             pay(loan, 1_000, FIRST_DUE)
         assert refusal.value.code == "PAYMENT_REFUSED"
+        assert refusal.value.state == (LoanState.FUNDED if loan == made.loan_id else None)
+        assert refusal.value.allowed == PAYABLE
     running = paid_out(house).loan_id
     with pytest.raises(PaymentRefused):
         receive_payments(
