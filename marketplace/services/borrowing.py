@@ -246,7 +246,9 @@ def _check_listable(
         raise ListingRefused(_ONE_OPEN, field="application")
     late = Loan.objects.filter(borrower__in=borrowers, state__in=LATE)
     if late.exists():
-        raise ListingRefused("A borrower in arrears or default can't list another loan.", field="application")
+        raise ListingRefused(
+            "A borrower in arrears or default can't list another loan.", field="application"
+        )
 
 
 def _check_market(applications: Collection[Application], markets: Mapping[int, MarketView]) -> None:

@@ -78,7 +78,7 @@ _LATE_DEEDS = ("pay", "arrangement", "hardship", "settle for less", "promise", "
 _FITTING = {
     LoanState.ACTIVE: (
         *("pay", "pay in the past", "prepay, shorter", "prepay, smaller", "due day", "holiday"),
-        *("hardship", "bounce", "void", "promise"),
+        *("hardship", "bounce", "void", "promise", "death", "insolvency"),
     ),
     LoanState.ARREARS: (*_LATE_DEEDS, "arrangement", "pay in the past"),
     LoanState.ARRANGEMENT: (*_LATE_DEEDS, "end arrangement", "void"),

@@ -194,8 +194,8 @@ def test_no_loans_have_nothing_distributed() -> None:
 
 
 def test_loans_beside_one_of_very_long_waits_are_spread_as_alone() -> None:
-    """Loan, wait and row of so many loans don't fit 63 bits: the longest wait takes 50 of them."""
-    loans = [[1, 2**50], *([1, 1, 1] if number % 2 else [2, 1] for number in range(20_000))]
+    """Loan, wait and row of so many loans don't fit 63 bits: the longest wait takes 47 of them."""
+    loans = [[1, 2**47], *([1, 1, 1] if number % 2 else [2, 1] for number in range(20_000))]
     offsets = np.cumsum([0, *map(len, loans)])
     weights = np.concatenate(loans)
     shares = spread(
