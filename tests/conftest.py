@@ -16,6 +16,14 @@ from psycopg import sql
 
 _CLONES = itertools.count(1)
 
+# A file is run by one process as a whole: these take so long that they must not come last.
+_LONG = ("test_servicing_story.py", "test_jobs.py", "test_closing_death.py", "test_demo.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first, so that no process is left with one when the others are done."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
 
 def _admin(statement: str, *names: str) -> None:
     """Run a statement about databases as the owner, outside any transaction."""

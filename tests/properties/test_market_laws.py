@@ -143,7 +143,7 @@ class _Market:
     people=st.integers(1, 3),
     steps=_STEPS,
 )
-@settings(max_examples=14, deadline=None, suppress_health_check=_HOUSE_IS_UNTOUCHED)
+@settings(max_examples=10, deadline=None, suppress_health_check=_HOUSE_IS_UNTOUCHED)
 def test_whatever_happens_the_book_is_good(
     house: House,
     lenders: list[list[tuple[int, int, int]]],
@@ -212,7 +212,7 @@ def _serviced(loan_id: int, payments: list[tuple[int, int]], runs: list[int]) ->
 
 
 @given(payments=_PAYMENTS, runs=_RUNS)
-@settings(max_examples=12, deadline=None, suppress_health_check=_HOUSE_IS_UNTOUCHED)
+@settings(max_examples=8, deadline=None, suppress_health_check=_HOUSE_IS_UNTOUCHED)
 def test_on_which_days_servicing_ran_makes_no_difference(
     house: House, payments: list[tuple[int, int]], runs: list[int]
 ) -> None:

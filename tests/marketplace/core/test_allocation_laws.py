@@ -117,13 +117,13 @@ def _agrees(market: Market) -> None:
     assert units.sum(axis=1).tolist() == expected
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 @given(markets(alone=True))
 def test_one_entry_a_lender_costs_the_least(market: Market) -> None:
     _agrees(market)
 
 
-@settings(deadline=None, max_examples=350)
+@settings(deadline=None, max_examples=200)
 @given(markets(alone=False))
 def test_several_entries_a_lender_cost_the_least(market: Market) -> None:
     _agrees(market)

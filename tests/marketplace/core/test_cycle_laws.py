@@ -148,7 +148,7 @@ def random_world(draw: Random, *, step: int = 1_000, most: int = 5) -> World:
 SEEDS = st.integers(0, 2**48)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=140, deadline=None)
 @given(SEEDS)
 def test_what_stands_is_what_the_plain_rules_say(seed: int) -> None:
     draw = Random(seed)
@@ -157,7 +157,7 @@ def test_what_stands_is_what_the_plain_rules_say(seed: int) -> None:
         assert entries(*world) == plainly(*world)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(SEEDS)
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     draw = Random(seed)
@@ -374,7 +374,7 @@ def _limit(order: Order) -> int:
     return (order.amount * order.share // WHOLE if order.share else order.limit) // 1_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(SEEDS)
 def test_every_cycle_keeps_the_laws_at_the_least_cost(seed: int) -> None:
     draw = Random(seed)
