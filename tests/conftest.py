@@ -73,7 +73,7 @@ def django_db_setup(template_database: str, django_db_blocker: Any) -> Iterator[
     name = f"tenner_test_{os.getpid()}"
     with django_db_blocker.unblock():
         home = connections["default"].settings_dict["NAME"]
-        _admin("CREATE DATABASE {} TEMPLATE {}", name, template_database)
+        _admin("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template_database)
         _point_to(name, "default")
     yield
     with django_db_blocker.unblock():
@@ -85,7 +85,7 @@ def django_db_setup(template_database: str, django_db_blocker: Any) -> Iterator[
 def _cloned(template: str) -> Iterator[str]:
     name = f"tenner_clone_{os.getpid()}_{next(_CLONES)}"
     before = connections["default"].settings_dict["NAME"]
-    _admin("CREATE DATABASE {} TEMPLATE {}", name, template)
+    _admin("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
     try:
         _point_to(name, "default")
         yield name

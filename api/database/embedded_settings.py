@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from contextlib import suppress
@@ -41,6 +42,10 @@ SETTINGS = {
     "log_checkpoints": "off",
 }
 
+# For databases of tests, which nobody misses if the machine fails: a server that is killed recovers
+# all the same. Cloning and dropping them is most of what writes to the disk.
+THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
 
 def initdb_command(binaries: Path, data: Path) -> list[str]:
     """The command that makes a data folder."""
@@ -52,14 +57,19 @@ def initdb_command(binaries: Path, data: Path) -> list[str]:
 
 def postgres_command(place: Place, binaries: Path, folder: Path, buffers: int) -> list[str]:
     """The command that runs the server, with ``buffers`` bytes of shared buffers."""
-    settings = SETTINGS | {
-        "port": str(PORT),
-        "unix_socket_directories": f'"{folder}"',
-        "cluster_name": place.name,
-        "shared_buffers": f"{buffers // MEBIBYTE}MB",
-        "effective_cache_size": f"{max(_memory() // 2 // MEBIBYTE, 64)}MB",
-        "dynamic_shared_memory_type": _shared_memory_type(),
-    }
+    lasting = {} if os.environ.get("TENNER_THROWAWAY") != "1" else THROWAWAY
+    settings = (
+        SETTINGS
+        | lasting
+        | {
+            "port": str(PORT),
+            "unix_socket_directories": f'"{folder}"',
+            "cluster_name": place.name,
+            "shared_buffers": f"{buffers // MEBIBYTE}MB",
+            "effective_cache_size": f"{max(_memory() // 2 // MEBIBYTE, 64)}MB",
+            "dynamic_shared_memory_type": _shared_memory_type(),
+        }
+    )
     pairs = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [str(binaries / "postgres"), "-D", str(place.data), *pairs]
 

@@ -37,7 +37,7 @@ def world_template(
     name = f"tenner_world_{os.getpid()}"
     with django_db_blocker.unblock():
         before = connection.settings_dict["NAME"]
-        _admin("CREATE DATABASE {} TEMPLATE {}", name, template_database)
+        _admin("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template_database)
         _point_to(name, "default")
         world = tiny_world()
         for member in (world.lenders[1], world.ada, world.auditor):

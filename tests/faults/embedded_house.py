@@ -91,7 +91,12 @@ class House:
 
     def send(self, command: str = USER) -> User:
         """Begin a user without waiting for it."""
-        environ = {key: value for key, value in os.environ.items() if "DATABASE" not in key}
+        # What is tested is what customers run, not the suite's own hasty server.
+        environ = {
+            key: value
+            for key, value in os.environ.items()
+            if "DATABASE" not in key and key != "TENNER_THROWAWAY"
+        }
         process = subprocess.Popen(
             [sys.executable, "-c", command],
             stdin=subprocess.PIPE,

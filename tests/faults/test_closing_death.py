@@ -54,7 +54,11 @@ class Town:
 @pytest.fixture(scope="module")
 def town() -> Iterator[Town]:
     with opened() as house:
-        environ = {name: value for name, value in os.environ.items() if "DATABASE" not in name}
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if "DATABASE" not in name and name != "TENNER_THROWAWAY"
+        }
         with subprocess.Popen(
             [sys.executable, "-m", "tests.faults.closing_house"],
             stdin=subprocess.PIPE,

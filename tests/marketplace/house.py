@@ -73,13 +73,13 @@ def house_template(
     name = f"tenner_house_{os.getpid()}"
     with django_db_blocker.unblock():
         before = connection.settings_dict["NAME"]
-        _admin("CREATE DATABASE {} TEMPLATE {}", name, template_database)
+        _admin("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template_database)
         _point_to(name, "default")
         facts = facts_of_band(open_house(), amount=1_000_000)
         house = House(name, dict(facts), {market.name: market for market in list_markets()})
         _point_to(before, "default")
         shared = f"{name}_shared"
-        _admin("CREATE DATABASE {} TEMPLATE {}", shared, name)
+        _admin("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", shared, name)
     _BUILT[template_database] = house
     yield house
     with django_db_blocker.unblock():
