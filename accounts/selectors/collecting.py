@@ -99,11 +99,6 @@ def collections_due(by: date) -> list[CollectionView]:
     return _views(due.order_by("collect_on", "pk"))
 
 
-def collections_of(subjects: Some[str]) -> list[CollectionView]:
-    """All direct debits for these subjects, the oldest first; one statement."""
-    return _views(Collection.objects.filter(subject__in=list(subjects)).order_by("pk"))
-
-
 def to_take_back(by: date) -> list[CollectionView]:
     """Direct debits that counted as collected by a day, and came back; one statement."""
     unpaid = Collection.objects.filter(state=CollectionState.UNPAID, taken_on__lte=by)

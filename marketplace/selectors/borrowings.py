@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from django.db.models import QuerySet
 
-from marketplace.core.apr import apr
+from marketplace.core.agreement import contract_apr
 from marketplace.core.schedule import contract_schedules
 from marketplace.core.states import ApplicationState, ListingState
 from marketplace.models import Application, Listing, Loan
@@ -21,7 +21,6 @@ from marketplace.selectors.paging import Page, PageWanted, Row, newest_first
 from marketplace.selectors.servicing import load_part_rates
 
 PPM = 1_000_000
-MONTHS_PER_YEAR = 12
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,7 @@ class BorrowedLoanView(LoanView):
         """Annual percentage rate of charge by the contract, ppm; none before pay-out."""
         if not self._contract:
             return None
-        payments = [
-            (month / MONTHS_PER_YEAR, pence) for month, pence in enumerate(self._contract, start=1)
-        ]
-        return round(apr([(0.0, self.paid_out)], payments) * PPM)
+        return round(contract_apr(self.paid_out, self._contract) * PPM)
 
     @property
     def _contract(self) -> tuple[int, ...]:
