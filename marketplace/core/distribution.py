@@ -178,8 +178,8 @@ def distribute(book: PartBook, receipts: Receipts, *, fee_ppm: npt.ArrayLike) ->
     payment = _receipt_columns(receipts, starts.shape[0] - 1)
     fees = np.broadcast_to(fee_rate_e12(fee_ppm), payment[0].shape)
     totals = segment_sums(columns[1], starts)
-    for months in payment[1:3]:
-        check_interest_bounds(columns[1], columns[3], months, totals)
+    months = np.concatenate(payment[1:3])
+    check_interest_bounds(columns[1], columns[3], months, np.tile(totals, 2))
     shares, after = ([np.empty_like(columns[0]) for _ in range(3)] for _ in range(2))
     for loans, rows in _blocks(starts):
         block = _Block(
@@ -278,12 +278,16 @@ def _spread_block(
     rest = np.repeat(target, counts)
     rest *= weights
     floor = rest // row_due
-    rest -= floor * row_due
+    # One buffer for what is in between: fresh memory costs more than computing.
+    totals: IntArray = floor * row_due
+    rest -= totals
     partly = rest > 0
-    if (received > floor + partly).any():
+    np.add(floor, partly, out=totals)
+    if (received > totals).any():
         raise SpreadRefused("A running total is above its share: replay the loan's payments.")
-    ready = partly & (received <= floor)
-    totals: IntArray = np.maximum(received, floor)
+    ready = received <= floor
+    ready &= partly
+    np.maximum(received, floor, out=totals)
     left = target - np.add.reduceat(totals, starts)
     if not left.any():
         return totals
@@ -312,19 +316,25 @@ def _earliest(wait: IntArray, ready: BoolArray, left: IntArray, starts: IntArray
     longest, even = int(counts.max()), int(counts.min()) == int(counts.max())
     row_bits = longest.bit_length()
     # One more than any wait, for rows that aren't ready.
-    never = int(wait.max(where=ready, initial=0)) + 1
+    never = int((wait * ready).max()) + 1
     bits = row_bits + (never + 1).bit_length() + (0 if even else starts.shape[0].bit_length())
     if bits > _LONG_BITS:
         return _earliest_by_columns(wait, ready, left, starts)
     wide: type[np.signedinteger[Any]] = np.int64 if bits > _SHORT_BITS else np.int32
     # Loan, wait and row in one integer: sorting them sorts by loan, then by wait, then by row.
-    key: npt.NDArray[np.signedinteger[Any]] = np.where(ready, wait, never).astype(wide)
+    key: npt.NDArray[np.signedinteger[Any]] = np.full(wait.shape[0], never, dtype=wide)
+    np.copyto(key, wait, where=ready, casting="same_kind")
     if not even:
         loans = np.arange(starts.shape[0], dtype=wide) << (never + 1).bit_length()
         key += np.repeat(loans, counts)
     key <<= row_bits
-    key += (np.arange(wait.shape[0]) - np.repeat(starts, counts)).astype(wide)
-    ranked = np.sort(key.reshape(-1, longest), axis=1).ravel() if even else np.sort(key)
+    if even:
+        table = key.reshape(-1, longest)
+        table += np.arange(longest, dtype=wide)
+        ranked = np.sort(table, axis=1).ravel()
+    else:
+        key += (np.arange(wait.shape[0]) - np.repeat(starts, counts)).astype(wide)
+        ranked = np.sort(key)
     last = np.where(left > 0, ranked[starts + np.maximum(left, 1) - 1], -1)
     chosen: BoolArray = key <= np.repeat(last.astype(wide), counts)
     return chosen
@@ -358,7 +368,7 @@ def _blocks(offsets: IntArray) -> Iterator[tuple[slice, slice]]:
 
 def _by_part_id(part_ids: IntArray, offsets: IntArray) -> IntArray | None:
     """Return the order that sorts each loan's rows by part id, or ``None`` if they are sorted."""
-    rises = np.diff(part_ids) > 0
+    rises = part_ids[1:] > part_ids[:-1]
     rises[offsets[1:-1] - 1] = True
     if rises.all():
         return None

@@ -168,15 +168,19 @@ def fixed_interest(
         return weighted.copy()
     largest = int(weighted.max())
     if largest * int(total_units.max()) <= LARGEST_INT:
-        share = weighted * rest // total_units
+        # In place: the temporaries of one long expression would cost as much as its divisions.
+        share = weighted * rest
+        share //= total_units
     else:
         times, left = np.divmod(weighted, total_units)
         share = times * rest + left * rest // total_units
-    if largest < E12:
-        fixed: IntArray = (weighted * whole + share + E12 // 2) // E12
-    else:
-        high, low = np.divmod(weighted, E12)
-        fixed = high * whole + (low * whole + share + E12 // 2) // E12
+    high, low = (None, weighted) if largest < E12 else np.divmod(weighted, E12)
+    fixed: IntArray = low * whole
+    fixed += share
+    fixed += E12 // 2
+    fixed //= E12
+    if high is not None:
+        fixed += high * whole
     return fixed
 
 

@@ -158,8 +158,9 @@ def remaining_schedule(
 
     With a level given (a loan that gets shorter) there are as many as it takes, at most ``count``;
     without, there are ``count`` (no more than there are pence) of a level worked out anew. The last
-    absorbs what rounding left. One whose interest is above the level, because its period is longer
-    or because many parts' pennies come together, is that interest and no principal.
+    absorbs what rounding left, and has a penny of principal or more. One whose interest is above
+    the level, because its period is longer or because many parts' pennies come together, is that
+    interest and no principal.
 
     Args:
         rates: the loan's parts.
@@ -249,7 +250,8 @@ def _amortise(
         fixed = rates.interest(months)
         interest.append(fixed - accrued)
         accrued = fixed
-        repaid = balance if place == last else min(max(level - interest[-1], 0), balance)
+        # Nothing falls due on a loan that is repaid: the last penny waits for the last interest.
+        repaid = balance if place == last else min(max(level - interest[-1], 0), balance - 1)
         principal.append(repaid)
         balance -= repaid
     return principal, interest
