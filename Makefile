@@ -44,7 +44,7 @@ run: $(VENV)/.installed
 	$(RUN) -m gunicorn api.wsgi --bind 127.0.0.1:8000 --workers 2 --no-control-socket
 
 test: $(VENV)/.installed-dev
-	TENNER_THROWAWAY=1 TENNER_DATA="$${TENNER_DATA:-.tenner/tests}" $(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	TENNER_THROWAWAY=1 TENNER_DATA="$${TENNER_DATA:-.tenner/tests}" $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check

@@ -20,7 +20,12 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateWorker
 
-from marketplace.core.collecting import Collector, FileCollector, SandboxCollector
+from marketplace.core.collecting import (
+    Collector,
+    CollectorRefused,
+    FileCollector,
+    SandboxCollector,
+)
 from marketplace.selectors.closing import staged_slices
 from marketplace.selectors.servicing import loans_to_spread
 from marketplace.services.closing_day import close_day
@@ -78,9 +83,11 @@ def collector(seed: str = "") -> Collector:
     """Who collects: a sandbox, with a seed given or set, else files of direct debits for the bank.
 
     Raises:
-        ValueError: a seed that is no whole number.
+        CollectorRefused: a seed that is no whole number.
     """
     chosen = seed or settings.TENNER_SANDBOX_SEED
+    if chosen and not chosen.isdecimal():
+        raise CollectorRefused(f"The sandbox's seed is a whole number, not '{chosen}'.")
     return SandboxCollector(int(chosen)) if chosen else FileCollector()
 
 

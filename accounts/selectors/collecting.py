@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from accounts.core.bank_details import BankDetails as Account
 from accounts.core.collecting import CollectionState
@@ -53,6 +53,16 @@ class CollectionView:
     rest: int
     on_statement: bool
     file: str
+
+
+@dataclass(frozen=True)
+class CollectionFileView:
+    """A file of direct debits as it was given to the bank; ``total`` in pence."""
+
+    message_id: str
+    made_on: date
+    count: int
+    total: int
 
 
 def current_mandate(member_id: int) -> MandateView | None:
@@ -124,6 +134,20 @@ def last_attempts(subjects: Some[str]) -> dict[tuple[str, date], int]:
         .annotate(last=Max("attempt"))
     )
     return {(subject, due_on): last for subject, due_on, last in rows}
+
+
+def subjects_under_way(subjects: Some[str], on: date) -> frozenset[str]:
+    """Those of the subjects with a direct debit that a bank has or will be given; one statement."""
+    waiting = Q(state=CollectionState.SENT) | Q(state=CollectionState.ASKED, collect_on__gte=on)
+    found = Collection.objects.filter(waiting, subject__in=list(subjects))
+    return frozenset(found.values_list("subject", flat=True))
+
+
+def collection_files(limit: int) -> list[CollectionFileView]:
+    """The last files, the newest first; one statement."""
+    files = CollectionFileStored.objects.order_by("-pk")
+    rows = files.values_list("message_id", "made_on", "count", "total")
+    return [CollectionFileView(*row) for row in rows[:limit]]
 
 
 def collection_file_content(message_id: str) -> bytes | None:

@@ -60,8 +60,8 @@ def ask_for_collections(
         asked: what to collect.
         on: business date.
         actor: who asks.
-        mandated: under the member's mandate, and without those who gave none; otherwise under
-            none, for collectors that go by no file.
+        mandated: under the member's mandate, and without those who gave none by the day of
+            collection; otherwise under none, for collectors that go by no file.
 
     Returns:
         Those that are asked for now, in the order given.
@@ -89,7 +89,7 @@ def ask_for_collections(
             " n.collect_on, %s, %s, %s FROM unnest(%s::bigint[], %s::text[], %s::bigint[],"
             " %s::bigint[], %s::text[], %s::date[], %s::smallint[], %s::date[])"
             " AS n (id, name, member, amount, subject, due_on, attempt, collect_on)"
-            f" LEFT JOIN {_MANDATES} ON m.member_id = n.member"
+            f" LEFT JOIN {_MANDATES} ON m.member_id = n.member AND m.signed_on <= n.collect_on"
             " WHERE NOT %s OR m.id IS NOT NULL ORDER BY n.id"
             " ON CONFLICT (subject, due_on, attempt) DO NOTHING RETURNING end_to_end_id",
             [
@@ -115,7 +115,7 @@ def ask_for_collections(
 
 # Nothing is collected from an account that was refused since.
 _MANDATES = (
-    "(SELECT a.id, a.member_id FROM accounts_mandate AS a"
+    "(SELECT a.id, a.member_id, a.signed_on FROM accounts_mandate AS a"
     " JOIN accounts_bankdetails AS d ON d.id = a.details_id"
     " WHERE %s AND a.cancelled_on IS NULL AND d.state <> %s) AS m"
 )

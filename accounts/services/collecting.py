@@ -22,6 +22,7 @@ from accounts.core.collecting import (
     CollectionUnknown,
     check_collection_move,
     collection_reference,
+    is_collection_reference,
 )
 from accounts.models import Collection
 from accounts.services.asking_collections import CollectionDraft, check_draft
@@ -219,7 +220,7 @@ def record_receipts(*, receipts: Sequence[ReceiptDraft], on: date, actor: str) -
 
     Returns:
         The end-to-end id of each: the reference that was given, or one that is made, where there
-        was none or it is in use.
+        was none, it is in use, or it is one of those that direct debits get.
 
     Raises:
         AmountRefused, CollectionRefused: see :func:`ask_for_collections`.
@@ -243,7 +244,8 @@ def record_receipts(*, receipts: Sequence[ReceiptDraft], on: date, actor: str) -
     )
     names = []
     for number, name in zip(next_ids("accounts_collection", len(drafts)), wanted, strict=True):
-        fits = 0 < len(name) <= _LONGEST_ID and name not in used
+        taken = name in used or is_collection_reference(name)
+        fits = 0 < len(name) <= _LONGEST_ID and not taken
         names.append(name if fits else collection_reference(number))
         used.add(names[-1])
     Collection.objects.bulk_create(

@@ -23,6 +23,7 @@ from accounts.services.sealing import seal_all
 from api.demo.people import make_borrowers, make_lenders, make_staff, seed_people
 from api.demo.world import (
     Conduct,
+    ConductCollector,
     World,
     applicants,
     application,
@@ -31,14 +32,18 @@ from api.demo.world import (
     highest_rate,
     offers,
 )
+from marketplace.core.closing import Step
 from marketplace.core.house import HOUSE
+from marketplace.core.provision_fund import PPM
 from marketplace.core.schedule import add_business_days, due_date, following_business_day
 from marketplace.core.states import ApplicationState, LoanState
 from marketplace.models import Application, Loan
 from marketplace.selectors.audit import audit
 from marketplace.selectors.collecting import collectable
 from marketplace.selectors.findings import Finding
+from marketplace.selectors.fund_coverage import fund_coverage
 from marketplace.selectors.markets import list_markets
+from marketplace.selectors.provision_fund import fund_claims
 from marketplace.services.ageing import age_loans
 from marketplace.services.agreements import accept_agreements
 from marketplace.services.borrowing import (
@@ -47,12 +52,14 @@ from marketplace.services.borrowing import (
     list_loans,
 )
 from marketplace.services.calendar import bank_holidays
+from marketplace.services.closing_day import close_day
 from marketplace.services.falling_due import fall_due
 from marketplace.services.markets import open_markets
 from marketplace.services.matching import CycleView, run_cycle
 from marketplace.services.offering import place_offers
 from marketplace.services.paying_out import pay_out
 from marketplace.services.payments import PaymentDraft, distribute_cleared, receive_payments
+from marketplace.services.provision_fund import decide_claims, propose_claims
 from marketplace.services.topping_up import top_up_offers
 from risk.core.reading import read_table
 from risk.core.spec import spec_from_toml
@@ -73,6 +80,8 @@ SPEC = ROOT / "risk" / "specs" / "lending_club_2016q1.toml"
 HOUSE_RATES = ROOT / "risk" / "specs" / "house.toml"
 
 ACTOR = "demo"
+# The last due date and its clearing days lie in the days that are closed one by one.
+_DAYS_CLOSED = 7
 AUTHOR, APPROVER = "risk-officer-1", "risk-officer-2"
 
 
@@ -242,27 +251,86 @@ def pay_borrowers(demo: Demo, progress: Progress) -> None:
 
 
 def service(demo: Demo, progress: Progress) -> None:
-    """Collect the instalments month by month, and spread what has cleared over the parts."""
-    world = demo.world
-    closed = bank_holidays(world.starts_on.year, world.starts_on.year + world.months // 12 + 1)
-    conduct_of = {
-        loan: demo.conduct[application]
-        for loan, application in Loan.objects.filter(state=LoanState.ACTIVE).values_list(
-            "pk", "application_id"
-        )
-    }
-    for number in range(1, world.months + 1):
-        day = following_business_day(due_date(world.starts_on, number), closed)
+    """Month by month: collect, spread what has cleared over the parts, have the fund pay claims.
+
+    The last instalment is left to :func:`close_days`.
+    """
+    days = _due_days(demo.world)
+    conduct_of = _conduct_of(demo)
+    for number, day in enumerate(days[:-1], 1):
         fall_due(on=day, actor=ACTOR)
         payments = _payments(number, day, conduct_of)
         if payments:
             receive_payments(payments=payments, on=day, actor=ACTOR, key=f"demo-{number}")
-        cleared = add_business_days(day, HOUSE.clearing_days, closed)
+        cleared = _cleared(demo.world, day)
         demo.shares += distribute_cleared(on=cleared, actor=ACTOR)
         age_loans(on=cleared)
+        _decide_claims(cleared)
         demo.topped_up += top_up_offers(on=cleared, actor=ACTOR).pence
         demo.last_day = cleared
-        progress(number, world.months)
+        progress(number, demo.world.months - 1)
+
+
+def close_days(demo: Demo, progress: Progress) -> None:
+    """Close the last week's days as operations would, until the last payments have cleared."""
+    days = _due_days(demo.world)
+    last = _cleared(demo.world, days[-1])
+    since = last - timedelta(days=_DAYS_CLOSED - 1)
+    collector = ConductCollector(
+        {day: number for number, day in enumerate(days, 1)}, _conduct_of(demo)
+    )
+    for place in range(_DAYS_CLOSED):
+        day = since + timedelta(days=place)
+        report = close_day(on=day, today=day, since=since, actor=ACTOR, collector=collector)
+        _decide_claims(day)
+        demo.shares += report.counted(Step.DISTRIBUTE, "shares")
+        demo.topped_up += report.counted(Step.TOP_UP, "pence")
+        demo.last_day = day
+        progress(place + 1, _DAYS_CLOSED)
+
+
+def _due_days(world: World) -> list[date]:
+    closed = _closed(world)
+    return [
+        following_business_day(due_date(world.starts_on, number), closed)
+        for number in range(1, world.months + 1)
+    ]
+
+
+def _cleared(world: World, day: date) -> date:
+    return add_business_days(day, HOUSE.clearing_days, _closed(world))
+
+
+def _closed(world: World) -> frozenset[date]:
+    return bank_holidays(world.starts_on.year, world.starts_on.year + world.months // 12 + 1)
+
+
+def _conduct_of(demo: Demo) -> dict[int, Conduct]:
+    """How the borrower of each loan pays, by loan."""
+    loans = Loan.objects.filter(paid_out_on__isnull=False).values_list("pk", "application_id")
+    return {loan: demo.conduct[application] for loan, application in loans}
+
+
+def _decide_claims(on: date) -> None:
+    """Two officers decide on new claims on the provision fund.
+
+    They pay the proportion that leaves as much for each pound of the losses still expected.
+    """
+    propose_claims(on=on, actor=ACTOR, key=f"demo-claims-{on}")
+    new = [claim.claim_id for claim in fund_claims() if not claim.paid]
+    if not new:
+        return
+    fund = fund_coverage(on).figures
+    proportion = min(PPM, fund.balance * PPM // (fund.waiting + fund.losses))
+    decide_claims(
+        claim_ids=new,
+        proportion_ppm=proportion,
+        on=on,
+        actor=AUTHOR,
+        second=APPROVER,
+        key=f"demo-decision-{on}",
+        reason="As much for each pound of losses to come.",
+    )
 
 
 def seal_book(_demo: Demo, progress: Progress) -> None:
@@ -285,7 +353,7 @@ def export_last_month(demo: Demo, progress: Progress, file: Path) -> None:
 
 
 def audit_all(demo: Demo) -> list[Finding]:
-    """The audit; every loan is replayed to the end of the last day, which no close has marked."""
+    """The audit; every loan is replayed to the end of the last day."""
     if demo.last_day is None:
         raise RuntimeError("the demo has not come to its end")
     return audit(on=demo.last_day + timedelta(days=1))

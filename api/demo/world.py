@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
+from marketplace.core.collecting import NO_MONEY, CollectorAnswer, Presented
 from marketplace.core.house import HOUSE
 from marketplace.core.offers import Peg
 from marketplace.core.rates import PPM
@@ -159,6 +160,36 @@ class Conduct:
         if number < self.stops_at:
             return due
         return int(due * self.last_share) if number == self.stops_at else 0
+
+
+@dataclass(frozen=True)
+class ConductCollector:
+    """A bank whose borrowers pay as their conduct says: an instalment whole, or not at all.
+
+    Attributes:
+        numbers: the instalments' numbers by due date.
+        conduct: how each loan's borrower pays, by loan.
+    """
+
+    numbers: Mapping[date, int]
+    conduct: Mapping[int, Conduct]
+
+    @property
+    def business_days_ahead(self) -> int:
+        """It collects on the day itself."""
+        return 0
+
+    @property
+    def by_file(self) -> bool:
+        """It needs neither a file nor a mandate."""
+        return False
+
+    def answer(self, presented: Presented) -> CollectorAnswer:
+        """What becomes of a direct debit: paid, unless the borrower has stopped paying."""
+        number = self.numbers[presented.due_on]
+        if number < self.conduct[presented.loan_id].stops_at:
+            return CollectorAnswer(collected=True)
+        return CollectorAnswer(collected=False, reason=NO_MONEY)
 
 
 def conduct(row: HoldoutRow, world: World, rng: np.random.Generator) -> Conduct:

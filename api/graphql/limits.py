@@ -104,6 +104,11 @@ WORK: Mapping[str, int] = {
     "rescindLoan": 5_000,
     "changeDueDay": 5_000,
     "takeHoliday": 5_000,
+    "registerBankDetails": 5_000,
+    "setUpDirectDebit": 5_000,
+    "cancelDirectDebit": 5_000,
+    "requestWithdrawal": 5_000,
+    "cancelWithdrawal": 5_000,
 }
 
 

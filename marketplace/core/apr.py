@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
+from marketplace.core.arrays import whole
 from marketplace.core.errors import AprRefused
 
 _FIRST_STEP = 0.05
@@ -30,35 +31,49 @@ def apr(advances: Sequence[tuple[float, int]], payments: Sequence[tuple[float, i
     """Return the annual percentage rate of charge, as a fraction (.127 is 12.7 %).
 
     Where several rates solve the equation, it is the one nearest to zero on the side that the
-    total cost says: positive when more is paid than was advanced, negative when less is.
+    total cost says: positive when more is paid than was advanced, negative when less is. The other
+    side counts where that one has none, as when more is paid first than is advanced later.
 
     Args:
         advances: what the borrower receives: (years, pence) each, fees kept back taken off.
         payments: what the borrower pays: (years, pence) each.
 
     Raises:
-        AprRefused: for flows of nothing, negative amounts, times that aren't finite numbers from 0
-            up, or flows that no rate above -100 % a year makes equal.
+        AprRefused: for flows of nothing, amounts that aren't whole pence from 0 up, times that
+            aren't finite numbers from 0 up, or flows that no rate above -100 % a year makes equal.
     """
     times, amounts = _flows(advances, payments)
     total = math.fsum(amounts)
     if total == 0:
         return 0.0
-    direction, furthest = (1.0, _FURTHEST_UP) if total < 0 else (-1.0, _FURTHEST_DOWN)
+    sides = [(1.0, _FURTHEST_UP), (-1.0, _FURTHEST_DOWN)]
+    for direction, furthest in sides if total < 0 else reversed(sides):
+        root = _nearest_root(times, amounts, direction, furthest)
+        if root is not None:
+            return math.expm1(root)
+    raise AprRefused("No annual rate makes these payments worth as much as the advances.")
+
+
+def _nearest_root(
+    times: npt.NDArray[np.float64],
+    amounts: npt.NDArray[np.float64],
+    direction: float,
+    furthest: float,
+) -> float | None:
+    """Return the ``u`` nearest to zero, in a direction and not beyond ``furthest``, that solves."""
 
     def worth(u: float) -> float:
         powers = -u * times
         return math.fsum(amounts * np.exp(powers - powers.max()))
 
     near, step = 0.0, _FIRST_STEP / max(float(times.max()), 1.0)
-    sign = math.copysign(1.0, total)
+    sign = math.copysign(1.0, worth(near))
     while near < furthest:
         far = min(near + step, furthest)
         if worth(direction * far) * sign <= 0:
-            root = brentq(worth, direction * near, direction * far, xtol=1e-15, rtol=1e-14)
-            return math.expm1(float(root))
+            return float(brentq(worth, direction * near, direction * far, xtol=1e-15, rtol=1e-14))
         near, step = far, step * _GROWTH
-    raise AprRefused("No annual rate makes these payments worth as much as the advances.")
+    return None
 
 
 def _flows(
@@ -69,9 +84,9 @@ def _flows(
         if not any(amount for _, amount in flows):
             raise AprRefused(f"There are no {name}, so there is no annual rate.", field=name)
         for years, amount in flows:
-            if not math.isfinite(years) or years < 0 or amount < 0:
+            if not math.isfinite(years) or years < 0 or not whole(amount) or amount < 0:
                 raise AprRefused(
-                    f"{name} must be amounts of nothing or more, at times of 0 years or more.",
+                    f"{name} must be whole pence of nothing or more, at 0 years or later.",
                     field=name,
                 )
     net: dict[float, int] = {}

@@ -77,26 +77,3 @@ def default_date(
         if first < day:
             day += timedelta(days=max((end - max(first, late)).days, 0))
     return day
-
-
-def is_default(
-    oldest_unpaid_due: date | None,
-    on: date,
-    *,
-    months: int = DEFAULT_MONTHS,
-    standstill: Iterable[tuple[date, date]] = (),
-) -> bool:
-    """Return whether the loan is in default on a day (see :func:`default_date`)."""
-    return oldest_unpaid_due is not None and on >= default_date(
-        oldest_unpaid_due, months=months, standstill=standstill
-    )
-
-
-def is_industry_arrears(days: int) -> bool:
-    """Return whether the industry counts so many days past due as arrears (more than 45)."""
-    return days > INDUSTRY_ARREARS_DAYS
-
-
-def is_industry_default(days: int) -> bool:
-    """Return whether the industry counts so many days past due as default (120 or more)."""
-    return days >= INDUSTRY_DEFAULT_DAYS

@@ -44,6 +44,23 @@ class DayOutOfOrder(MarketplaceRefusal):
     code = "DAY_OUT_OF_ORDER"
 
 
+def first_to_close(since: date, *, first: date | None) -> date:
+    """The first day to be closed, where somebody says which.
+
+    Args:
+        since: what they say.
+        first: the first day that was closed, if one was.
+
+    Raises:
+        DayOutOfOrder: another day was closed first.
+    """
+    if first is not None and since != first:
+        raise DayOutOfOrder(
+            f"Days are closed since {first}: that can't begin with {since} any more.", field="since"
+        )
+    return since
+
+
 def days_to_close(on: date, *, today: date, began: date | None, last: date | None) -> list[date]:
     """The days still to be closed up to ``on``, in order; none if it is closed already.
 

@@ -84,9 +84,3 @@ class RescissionRefused(LoanActionRefused):
     """A loan that can't be rescinded any more."""
 
     code = "RESCISSION_REFUSED"
-
-
-class FundPaymentRefused(LoanActionRefused):
-    """What the provision fund can't pay for a loan."""
-
-    code = "FUND_PAYMENT_REFUSED"

@@ -22,7 +22,12 @@ from marketplace.core.life_records import (
 )
 from marketplace.core.loan_events import InstalmentKind, LoanEvent, PaymentEvent
 from marketplace.core.rescheduling import PartRates, Period, growth, remaining_schedule
-from marketplace.core.schedule import add_months, contract_schedule, following_business_day
+from marketplace.core.schedule import (
+    add_months,
+    contract_schedule,
+    following_business_day,
+    next_such_day,
+)
 from marketplace.core.states import SCHEDULED, LoanState, require_move
 
 
@@ -261,7 +266,8 @@ class LoanOnADay:
         elif on >= row.begins:
             months = growth(self.outstanding, row.own_period, days) + deferred
         else:
-            months = max(deferred - self._unaccrued(self.outstanding, on), 0)
+            # What is overdue bears no interest in skipped months: no due date comes.
+            months = max(deferred - self._unaccrued(self.not_due, on), 0)
         return Stub(months, days, row.month_days)
 
     def stub_interest(self, stub: Stub) -> int:
@@ -287,9 +293,7 @@ class LoanOnADay:
         """Move the due day of the month, and say whether that changes anything."""
         first = self.rows[self.fallen]
         coming, begins = first.nominal_on, first.begins
-        moved = coming.replace(day=day)
-        if moved < coming:
-            moved = add_months(moved, 1)
+        moved = next_such_day(coming, day)
         if moved == coming and self.anchor.day == day:
             return False
         month_days = first.month_days

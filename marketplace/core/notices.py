@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from string import Formatter
 from typing import Any
@@ -54,7 +53,9 @@ class NoticeName(StrEnum):
     ARREARS = "arrears"
     DEFAULT = "default"
     DEFAULT_LENDER = "default_lender"
+    DEFAULT_LIFTED = "default_lifted"
     FUND_PAID = "fund_paid"
+    FUND_TAKEN_BACK = "fund_taken_back"
     FUND_DECLINED = "fund_declined"
     HARDSHIP = "hardship"
     HARDSHIP_ENDED = "hardship_ended"
@@ -193,7 +194,7 @@ TEMPLATES: tuple[Template, ...] = (
         1,
         "Your loan is in default",
         "Since {moved_on:date} your loan is in default. All of it is due: {owed:money}. No more "
-        f"interest is added. {_HELP}"
+        f"interest is added, and instalments are not collected by direct debit any more. {_HELP}"
         "\n\nLoan {reference}",
     ),
     Template(
@@ -205,12 +206,27 @@ TEMPLATES: tuple[Template, ...] = (
         "hold it now. {fund}\n\nLoan {reference}",
     ),
     Template(
+        NoticeName.DEFAULT_LIFTED,
+        1,
+        "A loan is not in default after all",
+        "On {told_on:date} we told you that a loan is in default. That was put right: it is not. "
+        "If the provision fund paid for it, that was taken back.\n\nLoan {reference}",
+    ),
+    Template(
         NoticeName.FUND_PAID,
         1,
         "The provision fund paid {paid:money} to you",
         "On {decided_on:date} the provision fund paid {awarded:money} for a loan in default; your "
         "share, after the fee, is {paid:money}. The fund decides each time anew, and may pay no "
         "more.\n\nLoan {reference}",
+    ),
+    Template(
+        NoticeName.FUND_TAKEN_BACK,
+        1,
+        "A payment of the provision fund was taken back",
+        "On {told_on:date} we told you what the provision fund paid to you for a loan in default. "
+        "It was paid by mistake and was taken back from your cash. What was not there any more is "
+        "set off from what you receive next.\n\nLoan {reference}",
     ),
     Template(
         NoticeName.FUND_DECLINED,
@@ -225,14 +241,15 @@ TEMPLATES: tuple[Template, ...] = (
         1,
         "Interest on your loan is frozen until {until:date}",
         "Until {until:date} no interest is added to your loan. Instalments of principal still fall "
-        f"due. {_HELP}"
+        f"due, but nothing is collected by direct debit meanwhile. {_HELP}"
         "\n\nLoan {reference}",
     ),
     Template(
         NoticeName.HARDSHIP_ENDED,
         1,
         "Interest on your loan is added again",
-        "Since {moved_on:date} interest is added to your loan again. {overdue:money} is overdue. "
+        "Since {moved_on:date} interest is added to your loan again, and what falls due from now "
+        "on is collected by direct debit again. {overdue:money} is overdue. "
         f"{_HELP}"
         "\n\nLoan {reference}",
     ),
@@ -240,9 +257,10 @@ TEMPLATES: tuple[Template, ...] = (
         NoticeName.ARRANGEMENT,
         1,
         "What we agreed: {amount:money} a month",
-        "From {effective_on:date} you pay {amount:money} a month for {months} month(s). Interest "
-        "goes on as in your agreement, and what is due by the contract stays due. While you keep "
-        f"to this the loan does not go into default. {_HELP}"
+        "From {effective_on:date} you pay {amount:money} a month for {months} month(s), and "
+        "nothing is collected by direct debit meanwhile. Interest goes on as in your agreement, "
+        "and what is due by the contract stays due. While you keep to this the loan does not go "
+        f"into default. {_HELP}"
         "\n\nLoan {reference}",
     ),
     Template(
@@ -250,7 +268,8 @@ TEMPLATES: tuple[Template, ...] = (
         1,
         "Our arrangement has ended",
         "The arrangement on your loan ended on {moved_on:date}. {overdue:money} is overdue by the "
-        f"contract. {_HELP}"
+        "contract; what falls due from now on is collected by direct debit again. "
+        f"{_HELP}"
         "\n\nLoan {reference}",
     ),
     Template(
@@ -291,9 +310,3 @@ _CURRENT = {one.name: one for one in sorted(TEMPLATES, key=lambda one: one.versi
 def current_template(name: NoticeName) -> Template:
     """The latest version of a notice's template."""
     return _CURRENT[name]
-
-
-def arrears_stage(oldest_due_on: date, on: date) -> int | None:
-    """The highest of :data:`ARREARS_STAGES` reached, none while nothing is past due."""
-    days = (on - oldest_due_on).days
-    return max((stage for stage in ARREARS_STAGES if stage <= days), default=None)

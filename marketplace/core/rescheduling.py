@@ -158,9 +158,10 @@ def remaining_schedule(
 
     With a level given (a loan that gets shorter) there are as many as it takes, at most ``count``;
     without, there are ``count`` (no more than there are pence) of a level worked out anew. The last
-    absorbs what rounding left, and has a penny of principal or more. One whose interest is above
-    the level, because its period is longer or because many parts' pennies come together, is that
-    interest and no principal.
+    absorbs what rounding left, and no instalment takes the penny of principal that each later one
+    has at least. One whose interest is above the level, because its period is longer, because much
+    was prepaid inside it, or because many parts' pennies come together, is that interest and no
+    principal; where it is the first, the level is that of the others.
 
     Args:
         rates: the loan's parts.
@@ -178,12 +179,11 @@ def remaining_schedule(
     number = min(count, max(balance, 1))
     solved = level_over(balance, number, rates.monthly, first, deferred)
     if level is None:
-        if first.days > first.month_days and number > 1:
-            steps = released_steps(deferred, number)
-            principal, _ = _amortise(rates, balance, pence_months, first, steps, solved)
-            if principal[0] == 0:
-                month = Period(first.month_days, first.month_days)
-                solved = level_over(balance, number - 1, rates.monthly, month, sum(steps[1:]))
+        steps = released_steps(deferred, number)
+        principal, _ = _amortise(rates, balance, pence_months, first, steps, solved)
+        if principal[0] == 0 and number > 1:
+            month = Period(first.month_days, first.month_days)
+            solved = level_over(balance, number - 1, rates.monthly, month, sum(steps[1:]))
     elif level <= balance * rates.monthly:
         raise ScheduleRefused(
             f"Instalments of {level} pence never repay this: {solved} pence would.", field="level"
@@ -227,8 +227,10 @@ def _how_many(
         if principal[-1] + interest[-1] <= level:
             break
         short = principal[-1] + interest[-1] - level
-        # What is short takes at least so many instalments more.
-        number = min(number + max(short // level, 1), most)
+        # What is short takes so many instalments more at least, unless the first then takes
+        # interest above the level, or skipped months are released over more of them.
+        more = 1 if deferred or number == 1 else max(short // level, 1)
+        number = min(number + more, most)
     return number
 
 
@@ -250,8 +252,9 @@ def _amortise(
         fixed = rates.interest(months)
         interest.append(fixed - accrued)
         accrued = fixed
-        # Nothing falls due on a loan that is repaid: the last penny waits for the last interest.
-        repaid = balance if place == last else min(max(level - interest[-1], 0), balance - 1)
+        # Nothing falls due on a loan that is repaid: a penny waits for each later interest.
+        spare = balance - (last - place)
+        repaid = balance if place == last else min(max(level - interest[-1], 0), spare)
         principal.append(repaid)
         balance -= repaid
     return principal, interest

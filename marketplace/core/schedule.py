@@ -169,7 +169,9 @@ def _amortise(
                 f"A level instalment would not cover the interest of instalment {number}.",
                 field="monthly_e12",
             )
-        repaid = np.where(number >= terms, balance, np.minimum(level - due, balance))
+        # Each later instalment has a penny of principal at least, though the level was rounded up.
+        spare = balance - (terms - number)
+        repaid = np.where(number >= terms, balance, np.minimum(level - due, spare))
         balance = balance - repaid
         at = number - 1
         principal[:, at], interest[:, at] = repaid, due
@@ -184,12 +186,18 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
+def next_such_day(day: date, due_day: int) -> date:
+    """Return the first date from ``day`` on that is the ``due_day`` (1 to 28) of its month."""
+    same_month = day.replace(day=due_day)
+    return same_month if same_month >= day else add_months(same_month, 1)
+
+
 def due_date(paid_out_on: date, number: int) -> date:
     """Return the due date of instalment ``number`` (from 1) of a loan paid out on that date.
 
     It is the same day of the month ``number`` months on, clipped to the month's end; every date
-    is counted from the pay-out, so that the original day returns after a short month. Days that
-    are not business days are moved for collection only (:func:`following_business_day`).
+    is counted from the pay-out, so that the original day returns after a short month. This is the
+    nominal date: an instalment falls due on the :func:`following_business_day`.
 
     Raises:
         ScheduleRefused: for a number below 1.

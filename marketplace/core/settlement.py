@@ -18,7 +18,6 @@ from marketplace.core.life_refusals import (
     ArrangementRefused,
     DefaultRefused,
     DueDayRefused,
-    FundPaymentRefused,
     HardshipRefused,
     HolidayRefused,
     LoanActionRefused,
@@ -29,14 +28,13 @@ from marketplace.core.life_refusals import (
     WriteOffRefused,
 )
 from marketplace.core.loan_events import Excess
-from marketplace.core.schedule import add_months
+from marketplace.core.schedule import add_months, next_such_day
 from marketplace.core.states import PAYABLE, SCHEDULED, LoanState
 
 __all__ = [
     "ArrangementRefused",
     "DefaultRefused",
     "DueDayRefused",
-    "FundPaymentRefused",
     "HardshipRefused",
     "HolidayRefused",
     "LoanActionRefused",
@@ -49,7 +47,6 @@ __all__ = [
     "check_arrangement",
     "check_default",
     "check_due_day",
-    "check_fund_payment",
     "check_hardship",
     "check_holiday",
     "check_payment",
@@ -63,6 +60,7 @@ __all__ = [
 ]
 
 FIRST_DUE_DAY, LAST_DUE_DAY = 1, 28
+LONGEST_PUT_OFF_DAYS = 30  # as far as one change of the due day can move an instalment
 LONGEST_ARRANGEMENT_MONTHS = 60
 LONGEST_HARDSHIP_MONTHS = 12
 
@@ -119,7 +117,12 @@ def settlement_quote(life: Life, on: date) -> SettlementQuote:
 
 
 def rescission_quote(
-    life: Life, *, accepted_on: date | None, on: date, house: House = HOUSE
+    life: Life,
+    *,
+    accepted_on: date | None,
+    on: date,
+    earlier: Iterable[date] = (),
+    house: House = HOUSE,
 ) -> SettlementQuote:
     """Return what a borrower who steps back has to pay: principal, and interest since pay-out.
 
@@ -129,12 +132,14 @@ def rescission_quote(
         life: the loan as of that day, its payments and events taken.
         accepted_on: when the borrower accepted the terms.
         on: the day.
+        earlier: when the borrower stepped back already.
         house: the house's settings.
 
     Raises:
-        RescissionRefused: the state doesn't allow it, or the days to do so are over.
+        RescissionRefused: the state doesn't allow it, it is done already, or the days to do so are
+            over.
     """
-    check_rescission(life, accepted_on=accepted_on, on=on, house=house)
+    check_rescission(life, accepted_on=accepted_on, on=on, earlier=earlier, house=house)
     return _quote(life, on)
 
 
@@ -256,7 +261,7 @@ def check_holiday(
 
 
 def check_due_day(life: Life, day: int) -> None:
-    """Refuse a due day that no month has, or the one that the loan has.
+    """Refuse a due day that no month has, the one that the loan has, or a second move too far.
 
     Raises:
         DueDayRefused: says why, and what is allowed.
@@ -268,8 +273,18 @@ def check_due_day(life: Life, day: int) -> None:
             f"Instalments can fall due on day {FIRST_DUE_DAY} to {LAST_DUE_DAY} of the month.",
             field="day",
         )
-    if {row.nominal_on.day for row in life.rows if row.interest_due is None} == {day}:
+    coming = [row for row in life.rows if row.interest_due is None]
+    if {row.nominal_on.day for row in coming} == {day}:
         raise DueDayRefused(f"Instalments fall due on day {day} already.", field="day")
+    first = coming[0]
+    put_off = first.period_days - first.month_days
+    put_off += (next_such_day(first.nominal_on, day) - first.nominal_on).days
+    if put_off > LONGEST_PUT_OFF_DAYS:
+        raise DueDayRefused(
+            f"The instalment of {first.due_on} has moved already, and by no more than"
+            f" {LONGEST_PUT_OFF_DAYS} days in all: choose another day, or ask once it is due.",
+            field="day",
+        )
 
 
 def check_arrangement(life: Life, amount: int, months: int) -> None:
@@ -303,12 +318,14 @@ def check_hardship(life: Life, until: date, *, on: date) -> None:
 
 
 def check_default(life: Life) -> None:
-    """Refuse a default of a loan that isn't running.
+    """Refuse a default of a loan that isn't running, or that is paid and only waits for clearing.
 
     Raises:
         DefaultRefused: names the state and what is allowed.
     """
     _require(life, SCHEDULED, DefaultRefused, "be put in default")
+    if life.principal_owed + life.interest_owed == 0:
+        raise DefaultRefused("Everything is paid: there is nothing to default on.")
 
 
 def check_write_off(life: Life) -> None:
@@ -336,37 +353,31 @@ def check_settled_short(life: Life, amount: int) -> None:
 
 
 def check_rescission(
-    life: Life, *, accepted_on: date | None, on: date, house: House = HOUSE
+    life: Life,
+    *,
+    accepted_on: date | None,
+    on: date,
+    earlier: Iterable[date] = (),
+    house: House = HOUSE,
 ) -> None:
-    """Refuse to rescind a loan that isn't running as agreed, or too late.
+    """Refuse to rescind a loan that isn't running, a second time, or too late.
 
     Raises:
         RescissionRefused: says why, and until when it is allowed.
     """
-    _require(life, (_S.ACTIVE,), RescissionRefused, "be rescinded")
+    _require(life, SCHEDULED, RescissionRefused, "be rescinded")
+    already = max(earlier, default=None)
+    if already is not None:
+        raise RescissionRefused(
+            f"This loan was rescinded on {already} already: it closes once all that is owed is paid"
+            " and has cleared."
+        )
     last = None if accepted_on is None else accepted_on + timedelta(days=house.rescission_days)
     if last is None or on > last:
         raise RescissionRefused(
             f"A loan can be rescinded within {house.rescission_days} days of its acceptance"
             + (", which is not on record." if last is None else f", until {last}."),
             field="on",
-        )
-
-
-def check_fund_payment(life: Life, principal: int, interest: int) -> None:
-    """Refuse a payment of the provision fund beyond what lenders lack.
-
-    Raises:
-        FundPaymentRefused: says why, and how much it may be.
-    """
-    _require(life, (_S.DEFAULT, _S.WRITTEN_OFF), FundPaymentRefused, "be paid for by the fund")
-    lacking = life.principal_owed + life.written_off_principal - life.fund_principal
-    overdue = life.interest_owed + life.written_off_interest - life.fund_interest
-    fits = 0 <= principal <= lacking and 0 <= interest <= overdue and principal + interest > 0
-    if not fits:
-        raise FundPaymentRefused(
-            f"The fund can pay up to {lacking} pence of principal and {overdue} of interest.",
-            field="amount",
         )
 
 

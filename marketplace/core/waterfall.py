@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from marketplace.core.arrays import IntArray, int_array, segment_sums
-from marketplace.core.distribution import Receipts
+from marketplace.core.arrays import IntArray, int_array
 from marketplace.core.errors import ShapeRefused, SpreadRefused
 
 
@@ -27,7 +26,6 @@ class OpenInstalments:
         number: ``int64 [M]``, the instalment's number, rising inside a loan.
         interest_due, principal_due: ``[M]``, pence.
         interest_paid, principal_paid: ``[M]``, pence paid by earlier payments.
-        pence_months: ``[M]``, ``S`` as of the instalment's due date.
         offsets: ``[L + 1]``, where each loan's rows start; a loan may have none.
     """
 
@@ -36,7 +34,6 @@ class OpenInstalments:
     principal_due: IntArray
     interest_paid: IntArray
     principal_paid: IntArray
-    pence_months: IntArray
     offsets: IntArray
 
 
@@ -84,51 +81,6 @@ def waterfall(instalments: OpenInstalments, amounts: npt.ArrayLike) -> Allocatio
     )
 
 
-def receipts_of(
-    instalments: OpenInstalments, allocation: Allocation, paid_pence_months: npt.ArrayLike
-) -> Receipts:
-    """Turn an allocation into what :func:`marketplace.core.distribution.distribute` spreads.
-
-    Args:
-        instalments: what was open before the payment.
-        allocation: the waterfall's answer for it.
-        paid_pence_months: ``S`` of the last instalment before the open ones, whose interest is
-            therefore fully paid (0 for none), ``[L]``.
-
-    Raises:
-        SpreadRefused: where a later period holds interest before an earlier one is full.
-        ShapeRefused: for floats or shapes that don't fit.
-    """
-    offsets = _checked_offsets(instalments)
-    loans = offsets.shape[0] - 1
-    before = int_array(paid_pence_months, "paid_pence_months", loans)
-    inside = instalments.interest_paid + allocation.interest
-    leading = _leading_full(inside == instalments.interest_due, offsets)
-    months = np.append(instalments.pence_months, 0)
-    last_full = np.where(leading > 0, months[offsets[:-1] + leading - 1], before)
-    filling = offsets[:-1] + leading
-    partial = np.where(filling < offsets[1:], np.append(inside, 0)[filling], 0)
-    later = np.arange(inside.shape[0]) > np.repeat(filling, np.diff(offsets))
-    if inside[later].any():
-        raise SpreadRefused("Interest periods must be filled oldest first.")
-    return Receipts(
-        principal=segment_sums(allocation.principal, offsets),
-        full_pence_months=last_full,
-        next_pence_months=np.where(partial > 0, months[filling], last_full),
-        partial_interest=partial,
-        interest=segment_sums(allocation.interest, offsets),
-    )
-
-
-def _leading_full(full: npt.NDArray[np.bool_], offsets: IntArray) -> IntArray:
-    """Return how many instalments each loan has before its first that isn't ``full``, ``[L]``."""
-    rows = full.shape[0]
-    open_rows = np.append(np.flatnonzero(~full), rows)
-    first_open = open_rows[np.searchsorted(open_rows, offsets[:-1])]
-    leading: IntArray = np.minimum(first_open, offsets[1:]) - offsets[:-1]
-    return leading
-
-
 def _open_slots(instalments: OpenInstalments) -> IntArray:
     """Return what is left of each instalment, ``[M, 2]``: interest, then principal."""
     rows = instalments.number.shape[0]
@@ -141,7 +93,6 @@ def _open_slots(instalments: OpenInstalments) -> IntArray:
 
 def _checked_offsets(instalments: OpenInstalments) -> IntArray:
     numbers = int_array(instalments.number, "number")
-    int_array(instalments.pence_months, "pence_months", numbers.shape[0])
     offsets = int_array(instalments.offsets, "offsets")
     fits = offsets.size > 0 and offsets[0] == 0 and offsets[-1] == numbers.shape[0]
     if not fits or (np.diff(offsets) < 0).any():

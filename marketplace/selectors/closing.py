@@ -61,15 +61,21 @@ class DaysClosed:
     """Where closing days stands.
 
     Attributes:
-        began: the first day that was closed, or is being closed; else the day of the first
-            pay-out; none before it.
+        first: the first day that was closed, or is being closed.
         last: the last day that is closed.
+        paid_out: the day of the first pay-out.
         today: London's date by the database's clock.
     """
 
-    began: date | None
+    first: date | None
     last: date | None
+    paid_out: date | None
     today: date
+
+    @property
+    def began(self) -> date | None:
+        """The first day that is to be closed; none before the first pay-out."""
+        return self.paid_out if self.first is None else self.first
 
     def missing(self, on: date) -> tuple[date, ...]:
         """The days up to ``on`` that are not closed; none before the first pay-out."""
@@ -87,7 +93,7 @@ def days_closed() -> DaysClosed:
         )
         first, last, today = cursor.fetchone()
     paid_out: date | None = Loan.objects.aggregate(first=Min("paid_out_on"))["first"]
-    return DaysClosed(paid_out if first is None else first, last, today)
+    return DaysClosed(first, last, paid_out, today)
 
 
 def day_report(day: date) -> DayReport | None:

@@ -14,7 +14,7 @@ from accounts.selectors.collecting import (
     to_take_back,
 )
 from marketplace.core.collecting import LONGEST_BOUNCE, Collector, Presented
-from marketplace.core.loan_events import InstalmentKind
+from marketplace.core.loan_events import InstalmentKind, PaymentKind
 from marketplace.core.schedule import add_business_days
 from marketplace.core.states import LoanState
 from marketplace.selectors.calendar import bank_holidays
@@ -100,15 +100,15 @@ class OldestDue:
 
 
 def oldest_due(loan_ids: Sequence[int], on: date) -> dict[int, OldestDue]:
-    """The oldest uncovered due date of loans that have one, by loan; one statement."""
+    """The oldest uncovered due date of loans that are collected from, by loan; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT i.loan_id, l.borrower_id, min(i.due_on) FROM marketplace_instalment AS i"
             " JOIN marketplace_loan AS l ON l.id = i.loan_id WHERE i.loan_id = ANY (%s)"
             " AND i.due_on <= %s AND i.interest_due IS NOT NULL AND"
             " (i.interest_paid < i.interest_due OR i.principal_paid < i.principal_due)"
-            " GROUP BY i.loan_id, l.borrower_id",
-            [list(loan_ids), on],
+            " AND l.state = ANY (%s) GROUP BY i.loan_id, l.borrower_id",
+            [list(loan_ids), on, [state.value for state in COLLECTED_FROM]],
         )
         return {row[0]: OldestDue(*row) for row in cursor.fetchall()}
 
@@ -166,7 +166,13 @@ def _payments(collections: Mapping[str, CollectionView]) -> dict[str, tuple[int,
         cursor.execute(
             "SELECT p.reference, p.id, p.amount FROM marketplace_payment AS p"
             " JOIN unnest(%s::bigint[], %s::text[]) AS n (loan, name)"
-            " ON n.loan = p.loan_id AND n.name = p.reference WHERE p.bounced_on IS NULL",
-            [[loan_of(one.subject) for one in collections.values()], list(collections)],
+            " ON n.loan = p.loan_id AND n.name = p.reference"
+            # The reference of a payment from cash is whatever its payer chose.
+            " WHERE p.bounced_on IS NULL AND p.kind <> %s",
+            [
+                [loan_of(one.subject) for one in collections.values()],
+                list(collections),
+                PaymentKind.CASH.value,
+            ],
         )
         return {name: (payment, amount) for name, payment, amount in cursor.fetchall()}

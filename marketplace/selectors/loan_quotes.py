@@ -25,7 +25,7 @@ from marketplace.core.settlement import settlement_quote as settlement_of
 from marketplace.selectors.stored_lives import (
     StoredLife,
     day_stage,
-    holidays_taken,
+    days_of,
     last_recorded,
     load_lives,
     replay,
@@ -126,7 +126,13 @@ def rescission_quote(loan_id: int, on: date, *, house: House = HOUSE) -> Resciss
         QuoteRefused: no such loan, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
-    figure = rescission_of(life, accepted_on=stored.loan.accepted_on, on=on, house=house)
+    figure = rescission_of(
+        life,
+        accepted_on=stored.loan.accepted_on,
+        on=on,
+        earlier=days_of(stored, LoanEventKind.RESCISSION),
+        house=house,
+    )
     return RescissionQuote(figure, stored.loan.arrangement_fee)
 
 
@@ -177,7 +183,7 @@ def holiday_quote(loan_id: int, months: int, on: date, *, house: House = HOUSE) 
         QuoteRefused: no such loan, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
-    check_holiday(life, months, on=on, earlier=holidays_taken(stored), house=house)
+    check_holiday(life, months, on=on, earlier=days_of(stored, LoanEventKind.HOLIDAY), house=house)
     return _change(stored, life, on, LoanEvent(0, LoanEventKind.HOLIDAY, on, months=months), house)
 
 

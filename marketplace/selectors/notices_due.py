@@ -16,6 +16,7 @@ from django.db import connection
 
 from marketplace.core.house import HOUSE, House
 from marketplace.core.notices import ARREARS_STAGES, FUND_COVERS, FUND_COVERS_NOT, NoticeName
+from marketplace.selectors.direct_debits import COLLECTED_FROM
 
 DAYS_BACK = 14
 
@@ -39,6 +40,7 @@ def due_notices(on: date, house: House = HOUSE) -> list[DueNotice]:
         "acceptance": house.acceptance_days,
         "rescission": house.rescission_days,
         "stages": list(ARREARS_STAGES),
+        "collected": [state.value for state in COLLECTED_FROM],
         "covered": FUND_COVERS,
         "uncovered": FUND_COVERS_NOT,
     }
@@ -128,7 +130,8 @@ WHERE t.state = 'expired' AND l.id IS NULL
     AND t.expires_on > %(since)s AND t.expires_on <= %(on)s
 """
 
-# What is collected next is another amount, or on another day.
+# What is collected next is another amount, or on another day. Whoever was told of a prepayment is
+# told that it bounced.
 _DEBIT_CHANGED = """
 SELECT l.borrower_id AS member, l.id AS loan, c.occasion, n.amount AS next_amount,
     n.due_on AS next_on, z.due_on AS last_on, l.public_id AS reference
@@ -146,6 +149,11 @@ FROM (
         AND y.recorded_on <= %(on)s AND EXISTS (
             SELECT FROM marketplace_instalment AS i WHERE i.loan_id = y.loan_id
             AND i.kind = 'prepayment' AND i.due_on = y.received_on)
+    UNION ALL
+    SELECT y.loan_id, n.occasion || ':bounced'
+    FROM marketplace_payment AS y JOIN marketplace_notice AS n ON n.loan_id = y.loan_id
+        AND n.template = %(name)s AND n.occasion = 'payment:' || y.number
+    WHERE y.excess = 'smaller' AND y.bounced_on > %(since)s AND y.bounced_on <= %(on)s
 ) AS c
 JOIN marketplace_loan AS l ON l.id = c.loan_id
 JOIN LATERAL (
@@ -157,6 +165,7 @@ JOIN LATERAL (
 JOIN LATERAL (
     SELECT max(i.due_on) AS due_on FROM marketplace_instalment AS i WHERE i.loan_id = l.id
 ) AS z ON true
+WHERE l.state = ANY (%(collected)s)
 """
 
 _BOUNCED = """
@@ -190,45 +199,58 @@ m.moved_on, l.amount - l.principal_paid + (SELECT coalesce(sum(i.interest_due - 
 FROM marketplace_instalment AS i WHERE i.loan_id = l.id)::bigint AS owed
 """
 
+# Arrays are unpacked by themselves, once: joined to parts straight away, the planner may unpack a
+# loan's arrays anew for each of its parts. A default that was taken back at once is not told.
 _DEFAULT_LENDER = f"""
-SELECT p.lender_id AS member, l.id AS loan, 'move:' || m.id AS occasion, m.moved_on,
-    count(*) AS parts, sum(p.size - coalesce(r.principal, 0))::bigint AS outstanding,
-    CASE WHEN l.covered THEN %(covered)s ELSE %(uncovered)s END AS fund, l.public_id AS reference
-FROM marketplace_loanmove AS m JOIN marketplace_loan AS l ON l.id = m.loan_id
-JOIN marketplace_part AS p ON p.loan_id = l.id
-LEFT JOIN marketplace_partreceived AS r ON r.loan_id = p.loan_id AND r.number = p.number
-WHERE {_RECORDED} AND m.state_after = 'default'
-GROUP BY p.lender_id, l.id, m.id
+WITH moved AS MATERIALIZED (
+    SELECT l.id, 'move:' || m.id AS occasion, m.moved_on, l.public_id,
+        CASE WHEN l.covered THEN %(covered)s ELSE %(uncovered)s END AS fund
+    FROM marketplace_loanmove AS m JOIN marketplace_loan AS l ON l.id = m.loan_id
+    WHERE {_RECORDED} AND m.state_after = 'default' AND l.defaulted_on IS NOT NULL),
+received AS MATERIALIZED (
+    SELECT r.loan_id, r.number, r.principal FROM marketplace_partreceived AS r
+    WHERE r.loan_id IN (SELECT id FROM moved))
+SELECT p.lender_id AS member, m.id AS loan, m.occasion, m.moved_on, count(*) AS parts,
+    sum(p.size - coalesce(r.principal, 0))::bigint AS outstanding, m.fund, m.public_id AS reference
+FROM moved AS m JOIN marketplace_part AS p ON p.loan_id = m.id
+LEFT JOIN received AS r ON r.loan_id = p.loan_id AND r.number = p.number
+GROUP BY p.lender_id, m.id, m.occasion, m.moved_on, m.fund, m.public_id
 """
 
 # A loan's awards that paid, and the distributions of the fund's money, are in the same order.
 _FUND_PAID = """
-SELECT p.lender_id AS member, a.loan_id AS loan, 'decision:' || a.decision_id AS occasion,
-    a.decided_on, a.awarded,
-    sum(u.principal + u.interest - u.fee - coalesce(u.principal_before + u.interest_before
-        - u.fee_before, 0))::bigint AS paid, l.public_id AS reference
-FROM (
-    SELECT c.loan_id, w.decision_id, e.decided_on, w.principal + w.interest AS awarded,
-        row_number() OVER (PARTITION BY c.loan_id ORDER BY w.number) AS place
+WITH decided AS MATERIALIZED (
+    SELECT c.loan_id, w.number, w.decision_id, e.decided_on, w.principal + w.interest AS awarded
+    FROM marketplace_funddecision AS e JOIN marketplace_fundaward AS w ON w.decision_id = e.id
+    JOIN marketplace_fundclaim AS c ON c.id = w.claim_id
+    JOIN marketplace_loanevent AS v ON v.loan_id = c.loan_id AND v.number = w.number
+    WHERE v.voided_on IS NULL AND e.decided_on > %(since)s AND e.decided_on <= %(on)s),
+awards AS (
+    SELECT c.loan_id, w.number, row_number() OVER (PARTITION BY c.loan_id ORDER BY w.number)
+        AS place
     FROM marketplace_fundaward AS w JOIN marketplace_fundclaim AS c ON c.id = w.claim_id
-    JOIN marketplace_funddecision AS e ON e.id = w.decision_id
-    WHERE w.number IS NOT NULL
-) AS a
-JOIN (
+    WHERE w.number IS NOT NULL AND c.loan_id IN (SELECT loan_id FROM decided)),
+spread AS (
     SELECT s.loan_id, s.number, row_number() OVER (PARTITION BY s.loan_id ORDER BY s.number)
         AS place
     FROM marketplace_distribution AS s
-    WHERE s.kind = 'fund' AND s.loan_id IN (SELECT loan_id FROM marketplace_fundclaim)
-) AS s ON s.loan_id = a.loan_id AND s.place = a.place
-JOIN marketplace_distribution AS d ON d.loan_id = s.loan_id AND d.number = s.number
-LEFT JOIN marketplace_distribution AS b ON b.loan_id = d.loan_id AND b.number = d.number - 1
-CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee, b.principal, b.interest, b.fee)
-    WITH ORDINALITY AS u (principal, interest, fee, principal_before, interest_before, fee_before,
-        number)
-JOIN marketplace_part AS p ON p.loan_id = a.loan_id AND p.number = u.number
-JOIN marketplace_loan AS l ON l.id = a.loan_id
-WHERE a.decided_on > %(since)s AND a.decided_on <= %(on)s
-GROUP BY p.lender_id, a.loan_id, a.decision_id, a.decided_on, a.awarded, l.public_id
+    WHERE s.kind = 'fund' AND s.loan_id IN (SELECT loan_id FROM decided)),
+brought AS MATERIALIZED (
+    SELECT a.loan_id, a.number AS award, u.number, u.principal + u.interest - u.fee - coalesce(
+        u.principal_before + u.interest_before - u.fee_before, 0) AS pence
+    FROM decided AS v JOIN awards AS a ON a.loan_id = v.loan_id AND a.number = v.number
+    JOIN spread AS s ON s.loan_id = a.loan_id AND s.place = a.place
+    JOIN marketplace_distribution AS d ON d.loan_id = s.loan_id AND d.number = s.number
+    LEFT JOIN marketplace_distribution AS b ON b.loan_id = d.loan_id AND b.number = d.number - 1
+    CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee, b.principal, b.interest, b.fee)
+        WITH ORDINALITY AS u (principal, interest, fee, principal_before, interest_before,
+            fee_before, number))
+SELECT p.lender_id AS member, v.loan_id AS loan, 'decision:' || v.decision_id AS occasion,
+    v.decided_on, v.awarded, sum(g.pence)::bigint AS paid, l.public_id AS reference
+FROM decided AS v JOIN brought AS g ON g.loan_id = v.loan_id AND g.award = v.number
+JOIN marketplace_part AS p ON p.loan_id = g.loan_id AND p.number = g.number
+JOIN marketplace_loan AS l ON l.id = v.loan_id
+GROUP BY p.lender_id, v.loan_id, v.decision_id, v.decided_on, v.awarded, l.public_id
 """
 
 _FUND_DECLINED = """
@@ -240,6 +262,28 @@ JOIN marketplace_loan AS l ON l.id = c.loan_id
 JOIN marketplace_part AS p ON p.loan_id = c.loan_id
 WHERE w.number IS NULL AND e.decided_on > %(since)s AND e.decided_on <= %(on)s
 GROUP BY p.lender_id, c.loan_id, w.decision_id, l.public_id
+"""
+
+# Whoever was told of something is told that it was taken back.
+_TOLD = """
+SELECT n.member_id AS member, l.id AS loan, n.occasion, n.written_on AS told_on,
+    l.public_id AS reference
+FROM marketplace_notice AS n JOIN marketplace_loan AS l ON l.id = n.loan_id
+"""
+
+_DEFAULT_LIFTED = f"""{_TOLD}
+JOIN marketplace_loanmove AS d ON d.loan_id = l.id AND n.occasion = 'move:' || d.id
+JOIN marketplace_loanmove AS m ON m.loan_id = l.id AND m.id > d.id
+WHERE n.template IN ('default', 'default_lender') AND {_RECORDED}
+    AND m.state_before IN ('default', 'written_off')
+    AND m.state_after NOT IN ('default', 'written_off', 'settled', 'recovered')
+"""
+
+_FUND_TAKEN_BACK = f"""{_TOLD}
+JOIN marketplace_fundclaim AS c ON c.loan_id = l.id
+JOIN marketplace_fundaward AS w ON w.claim_id = c.id AND n.occasion = 'decision:' || w.decision_id
+JOIN marketplace_loanevent AS v ON v.loan_id = l.id AND v.number = w.number
+WHERE n.template = 'fund_paid' AND v.voided_on > %(since)s AND v.voided_on <= %(on)s
 """
 
 
@@ -272,9 +316,12 @@ _QUERIES: dict[NoticeName, str] = {
     NoticeName.DEBIT_CHANGED: _DEBIT_CHANGED,
     NoticeName.BOUNCED: _BOUNCED,
     NoticeName.ARREARS: _ARREARS,
-    NoticeName.DEFAULT: _moved(_OWED, after="= 'default'"),
+    NoticeName.DEFAULT: _moved(_OWED, after="= 'default'")
+    + " AND l.state IN ('default', 'written_off')",
     NoticeName.DEFAULT_LENDER: _DEFAULT_LENDER,
+    NoticeName.DEFAULT_LIFTED: _DEFAULT_LIFTED,
     NoticeName.FUND_PAID: _FUND_PAID,
+    NoticeName.FUND_TAKEN_BACK: _FUND_TAKEN_BACK,
     NoticeName.FUND_DECLINED: _FUND_DECLINED,
     NoticeName.HARDSHIP: _event("hardship", "m.until"),
     NoticeName.HARDSHIP_ENDED: _moved(

@@ -24,7 +24,7 @@ from marketplace.core.standing import (
 )
 from marketplace.core.states import LATE, ListingState, LoanState, OfferState
 from marketplace.selectors.markets import MarketView, list_markets
-from marketplace.selectors.packed import LATEST, RECEIVED
+from marketplace.selectors.packed import outstanding_by
 from marketplace.selectors.traded import traded_rates
 
 # A loan whose borrower still owes, or whose lenders still hope: it counts as exposure.
@@ -67,7 +67,7 @@ class OrderBook:
 
 
 def load_order_book(on: date, markets: Sequence[MarketView] | None = None) -> OrderBook:
-    """The queues of all markets on a business date; five statements, or four with the markets.
+    """The queues of all markets on a business date; seven statements at most, six with the markets.
 
     Raises:
         risk.core.errors.RiskRefusal: no rate table is approved.
@@ -90,7 +90,7 @@ def load_orders() -> Orders:
 
 
 def load_named(orders: Orders) -> NamedRates:
-    """What these offers name, in order of place; two statements, one more where the pool has a mix.
+    """What these offers name, in order of place; two statements, two more where pools have a mix.
 
     Own rates, which are the most by far, are read by themselves: they have half the columns.
     """
@@ -126,12 +126,11 @@ def _lent(offer: IntArray, market: IntArray) -> IntArray:
     """Pence of each offer that lie in loans of each market: principal not yet repaid."""
     if not offer.size:
         return np.zeros(0, dtype=np.int64)
-    offers, markets, pence = fetch_columns(
-        f"SELECT p.offer_id, l.market_id, sum(p.size - {RECEIVED})::bigint"
-        f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
-        " WHERE p.offer_id = ANY (%s::bigint[]) AND l.state = ANY (%s) GROUP BY 1, 2",
+    offers, markets, pence = outstanding_by(
+        "p.offer_id",
+        "l.market_id",
+        "p.offer_id = ANY (%s::bigint[]) AND l.state = ANY (%s)",
         [array_of(np.unique(offer)), list(HELD)],
-        3,
     )
     known = dict(zip(zip(offers.tolist(), markets.tolist(), strict=True), pence, strict=True))
     pairs = zip(offer.tolist(), market.tolist(), strict=True)
@@ -174,14 +173,12 @@ def load_open_listings() -> OpenListings:
 
 
 def load_held(borrower_ids: IntArray) -> Held:
-    """What lenders hold in these borrowers: principal not yet repaid, pence; one statement."""
-    borrower, lender, pence = fetch_columns(
-        f"SELECT l.borrower_id, p.lender_id, sum(p.size - {RECEIVED})::bigint"
-        f" FROM marketplace_part AS p JOIN marketplace_loan AS l ON l.id = p.loan_id{LATEST}"
-        " WHERE l.borrower_id = ANY (%s) AND l.state = ANY (%s)"
-        " GROUP BY 1, 2 ORDER BY 1, 2",
-        [borrower_ids.tolist(), list(HELD)],
-        3,
+    """What lenders hold in these borrowers: principal not yet repaid, pence; two statements."""
+    borrower, lender, pence = outstanding_by(
+        "l.borrower_id",
+        "p.lender_id",
+        "l.borrower_id = ANY (%s::bigint[]) AND l.state = ANY (%s)",
+        [array_of(borrower_ids), list(HELD)],
     )
     return Held(borrower_id=borrower, lender_id=lender, pence=pence)
 

@@ -37,7 +37,7 @@ def order_book_rows(
       whatever its age, is as much later as its place needs.
     * Money less than a £10 step, which no loan can take, is left out.
 
-    Eight statements at most.
+    Nine statements at most.
 
     Args:
         on: business date.

@@ -14,11 +14,12 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
+from accounts.selectors.bulk import array_of, fetch_columns
 from marketplace.core.arrays import IntArray, offsets_of
 
-# What the parts of a loan (``l``) have received: for readers of some parts, who take
-# ``principal[number]`` and so on. Whoever reads all parts of a loan takes `packed_totals`, which
-# unpacks each array once.
+# What the parts of a loan (``l``) have received: for readers of one lender's parts, who take
+# ``principal[number]`` and so on, which unpacks an array of the whole loan. Whoever may read many
+# parts of a loan takes `packed_totals` or `outstanding_by`, which unpack each array once.
 LATEST = (
     " LEFT JOIN marketplace_distribution AS d ON d.loan_id = l.id AND d.number = l.distributions"
 )
@@ -75,6 +76,35 @@ def packed_totals(where: str = "true", parameters: Sequence[Any] = ()) -> Packed
         (1, 3),
     )
     return PackedTotals(loan, offsets, principal, interest, fee)
+
+
+def outstanding_by(
+    one: str, other: str, where: str, parameters: Sequence[Any]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Principal of parts that is not yet repaid, summed by two columns; two statements.
+
+    Args:
+        one, other: bigint columns of ``marketplace_part AS p`` or ``marketplace_loan AS l``.
+        where: which parts.
+        parameters: of the condition.
+
+    Returns:
+        Both columns, by one and then the other, and the pence, ``[M]`` each.
+    """
+    *columns, loan, number, size = fetch_columns(
+        f"SELECT {one}, {other}, p.loan_id, p.number::bigint, p.size FROM marketplace_part AS p"
+        f" JOIN marketplace_loan AS l ON l.id = p.loan_id WHERE {where}",
+        parameters,
+        5,
+    )
+    if not len(loan):
+        return loan, loan, loan
+    totals = packed_totals("l.id = ANY (%s::bigint[])", [array_of(np.unique(loan))])
+    order = np.lexsort(columns[::-1])
+    first, second = (column[order] for column in columns)
+    starts = np.flatnonzero(np.append(True, np.diff(first) | np.diff(second)))
+    left = (size - totals.of(loan, number)[0])[order]
+    return first[starts], second[starts], np.add.reduceat(left, starts)
 
 
 def fetch_packed(

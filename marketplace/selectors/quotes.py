@@ -94,7 +94,7 @@ class LoanAsked:
 def ask_about_loan(
     *, band: str, term_months: int, amount: int, on: date, borrower_id: int | None = None
 ) -> LoanAsked:
-    """Look up what a loan of ``amount`` pence would meet; five to seven statements.
+    """Look up what a loan of ``amount`` pence would meet; five to nine statements.
 
     Raises:
         MarketUnknown, LoanAmountRefused: no such market, or an amount outside its limits.
@@ -130,7 +130,7 @@ def default_highest_rate(
     """The highest rate that each listing carries by default, annual effective ppm.
 
     The quote (or the guide rate, when there are not enough offers) plus the house's margin, up to
-    the next step, and never above the market's bound. Five statements.
+    the next step, and never above the market's bound. Eight statements at most.
     """
     book = load_order_book(on, list(markets.values()))
     held = load_held(np.array([a.borrower_id for a in applications], dtype=np.int64))

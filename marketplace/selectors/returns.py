@@ -28,7 +28,7 @@ class Returns:
         told: expected net annual return when matched, weighted by size, a fraction.
         earned: money-weighted net annual return (XIRR) so far, losses taken off and what is
             outstanding and not in default at its face value, a fraction; -1 where next to nothing
-        came back, NaN without a solution.
+            came back, NaN without a solution.
         gross: mean gross rate asked, weighted by size, a fraction.
         parts, borrowers: how many.
     """

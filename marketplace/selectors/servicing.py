@@ -185,21 +185,20 @@ def load_open_instalments(loan_ids: IntArray) -> LoanInstalments:
     """Instalments of the loans (sorted ids) that are due and not settled; one statement."""
     columns = fetch_columns(
         "SELECT loan_id, id, number::bigint, interest_due, principal_due, interest_paid,"
-        " principal_paid, balance_months FROM marketplace_instalment"
+        " principal_paid FROM marketplace_instalment"
         " WHERE loan_id = ANY (%s::bigint[]) AND interest_due IS NOT NULL"
         " AND (interest_paid < interest_due OR principal_paid < principal_due)"
         " ORDER BY loan_id, number",
         [array_of(loan_ids)],
-        8,
+        7,
     )
-    owner, instalment, number, interest, principal, interest_paid, principal_paid, months = columns
+    owner, instalment, number, interest, principal, interest_paid, principal_paid = columns
     opened = OpenInstalments(
         number=number,
         interest_due=interest,
         principal_due=principal,
         interest_paid=interest_paid,
         principal_paid=principal_paid,
-        pence_months=months,
         offsets=loan_offsets(owner, loan_ids),
     )
     return LoanInstalments(instalment=instalment, open=opened)

@@ -304,12 +304,12 @@ def events_of(stored: StoredLife) -> list[Happened]:
     ]
 
 
-def holidays_taken(stored: StoredLife) -> list[date]:
-    """The days on which the loan's payment holidays were taken."""
+def days_of(stored: StoredLife, kind: LoanEventKind) -> list[date]:
+    """The days from which the loan's events of a kind count, of those that stand."""
     return [
         event.effective_on
         for event in stored.events
-        if event.kind == LoanEventKind.HOLIDAY and event.voided_on is None
+        if event.kind == kind and event.voided_on is None
     ]
 
 
@@ -359,7 +359,13 @@ def replay(
     )
 
 
-def replay_to(stored: StoredLife, day: date, *, house: House = HOUSE) -> Life:
+def replay_to(
+    stored: StoredLife,
+    day: date,
+    *,
+    through: DayStage = DayStage.TAKEN,
+    house: House = HOUSE,
+) -> Life:
     """The loan's life up to an earlier day: what came by then is taken, and nothing after it."""
     return live(
         contract_of(stored),
@@ -368,7 +374,7 @@ def replay_to(stored: StoredLife, day: date, *, house: House = HOUSE) -> Life:
         day,
         holidays=holidays_of(stored, day),
         house=house,
-        through=DayStage.TAKEN,
+        through=through,
         lenient=True,
     )
 

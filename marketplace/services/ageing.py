@@ -27,7 +27,7 @@ from marketplace.selectors.ageing import (
     load_paused,
     load_spells,
 )
-from marketplace.selectors.stored_lives import load_lives, replay
+from marketplace.selectors.stored_lives import load_lives, replay_to
 from marketplace.services.locks import lock_loans, lock_servicing
 from marketplace.services.moves import LoanMoved, move_loans
 
@@ -136,7 +136,8 @@ def _default_by_life(paused: Collection[int], on: date, house: House) -> dict[in
     """
     found = {}
     for stored in load_lives(paused) if paused else ():
-        life = replay(stored, on, through=DayStage.AGED, house=house)
+        # A day that is over may be aged when somebody has already paid on the next one.
+        life = replay_to(stored, on, through=DayStage.AGED, house=house)
         if life.defaulted_on is not None:
             found[stored.loan.pk] = life.defaulted_on
     return found

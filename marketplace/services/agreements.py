@@ -178,6 +178,8 @@ def pay_out_accepted(*, on: date, actor: str, key: str) -> PaidOutAccepted:
 def expire_listings(*, on: date) -> int:
     """Listings whose last day lies before ``on`` leave, with nothing taken; returns how many."""
     with transaction.atomic():
+        # First: a cycle has the offers before it takes listings.
+        share_offers()
         expired = list(
             Listing.objects.select_for_update(of=("self",))
             .filter(state=ListingState.OPEN, expires_on__lt=on)

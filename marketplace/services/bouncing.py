@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
 
 from accounts.core.posting import EntryKind
 from accounts.services.collecting import taken_back
@@ -17,7 +16,7 @@ from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.house import HOUSE, House
 from marketplace.core.loan_events import PaymentKind
 from marketplace.core.states import LoanState
-from marketplace.models import LoanEvent, Payment
+from marketplace.models import Payment
 from marketplace.services.loan_records import check_text
 from marketplace.services.locks import lock_loans
 from marketplace.services.rebuilding import Cause, Rebuilt, rebuild_loans
@@ -93,17 +92,11 @@ def _bounce(
     _check(payments, rows, on)
     ids = [row.pk for row in rows]
     Payment.objects.filter(pk__in=ids).update(bounced_on=on)
-    hanging = Q()
-    for row in rows:
-        hanging |= Q(loan_id=row.loan_id, payment=row.number)
-    events = list(LoanEvent.objects.filter(hanging, voided_on__isnull=True))
-    LoanEvent.objects.filter(pk__in=[event.pk for event in events]).update(
-        voided_on=on, voided_by=actor
-    )
+    events = _take_back_events(ids, on, actor)
     taken_back(end_to_end_ids=[row.reference for row in rows if row.reference], reason=reason)
     undone: dict[int, set[int]] = {}
     numbers = [(row.loan_id, row.number) for row in rows]
-    for loan, number in numbers + [(event.loan_id, event.number) for event in events]:
+    for loan, number in numbers + events:
         undone.setdefault(loan, set()).add(number)
     rebuilt = rebuild_loans(
         causes=[Cause(loan, undone=frozenset(taken)) for loan, taken in undone.items()],
@@ -114,6 +107,18 @@ def _bounce(
         house=house,
     )
     return {"payments": len(rows), "loans": [asdict(each) for each in rebuilt]}
+
+
+def _take_back_events(payments: Sequence[int], on: date, actor: str) -> list[tuple[int, int]]:
+    """Take back the events that came with payments; the loan and number of each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE marketplace_loanevent AS e SET voided_on = %s, voided_by = %s"
+            " FROM marketplace_payment AS p WHERE p.id = ANY (%s) AND e.loan_id = p.loan_id"
+            " AND e.payment = p.number AND e.voided_on IS NULL RETURNING e.loan_id, e.number",
+            [on, actor, list(payments)],
+        )
+        return [(loan, number) for loan, number in cursor.fetchall()]
 
 
 def _check(payments: Sequence[int], rows: Sequence[Payment], on: date) -> None:

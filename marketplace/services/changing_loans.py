@@ -29,7 +29,7 @@ from marketplace.core.settlement import (
 )
 from marketplace.core.states import LoanState
 from marketplace.models import Instalment, Loan, LoanEvent
-from marketplace.selectors.stored_lives import holidays_taken
+from marketplace.selectors.stored_lives import days_of
 from marketplace.services.loan_records import EventDraft, LoanNow, add_event, check_text, hold_loan
 from marketplace.services.locks import lock_loans
 from marketplace.services.rebuilding import Cause, Rebuilt, rebuild_loans
@@ -92,7 +92,7 @@ def take_holiday(
     """
 
     def check(now: LoanNow) -> EventDraft:
-        earlier = holidays_taken(now.stored)
+        earlier = days_of(now.stored, LoanEventKind.HOLIDAY)
         check_holiday(now.life, months, on=on, earlier=earlier, house=house)
         return EventDraft(LoanEventKind.HOLIDAY, months=months)
 
@@ -114,6 +114,7 @@ def agree_arrangement(
     """Agree that a borrower in arrears or hardship pays ``amount`` pence a month for some months.
 
     What is owed by the contract goes on, and so does interest; the default clock stands still.
+    Nothing is collected by direct debit: what was asked for and not yet sent is cancelled.
 
     Raises:
         ArrangementRefused: names the state, and what is allowed.
@@ -163,6 +164,8 @@ def grant_hardship(
     house: House = HOUSE,
 ) -> LoanChanged:
     """Freeze a loan's interest up to a day; principal goes on falling due, and nobody defaults.
+
+    Nothing is collected by direct debit: what was asked for and not yet sent is cancelled.
 
     Raises:
         HardshipRefused: names the state, and what is allowed.
@@ -298,8 +301,8 @@ class _Change:
         number = add_event(
             loan_id=self.loan_id, draft=draft, on=self.on, actor=self.actor, reason=self.reason
         )
-        if draft.kind in (LoanEventKind.DUE_DAY, LoanEventKind.HOLIDAY):
-            cancel_asked(subjects=[f"loan:{self.loan_id}"])
+        # It was asked for by what the loan was before.
+        cancel_asked(subjects=[f"loan:{self.loan_id}"])
         [rebuilt] = rebuild_loans(
             causes=[Cause(self.loan_id, added=frozenset({number}))],
             on=self.on,

@@ -15,7 +15,8 @@ from datetime import date
 
 from django.db import connection, transaction
 
-from marketplace.core.closing import STEPS, Step, days_to_close
+from accounts.services.days import ClosedDate, close_date
+from marketplace.core.closing import STEPS, DayOutOfOrder, Step, days_to_close, first_to_close
 from marketplace.core.collecting import Collector
 from marketplace.core.house import HOUSE, House
 from marketplace.selectors.closing import DayReport, day_report, days_closed, is_step_done
@@ -35,6 +36,7 @@ def close_day(
     actor: str,
     collector: Collector | None = None,
     today: date | None = None,
+    since: date | None = None,
     stage: Stager = no_stager,
     progress: Progress = _silent,
     house: House = HOUSE,
@@ -43,14 +45,15 @@ def close_day(
 
     Missed is every calendar day since the last one closed, or since the first pay-out if none was;
     before any pay-out there is nothing to catch up. A day that is closed is left as it is. The
-    number of statements of a step depends on how many payments of one loan it spreads, not on how
-    many loans, parts or payments there are.
+    number of statements of a step doesn't depend on how many loans, parts or payments there are.
 
     Args:
         on: the day to close.
         actor: who closes it.
         collector: how instalments are collected; without one nothing is.
         today: the business date that it is; London's by the database's clock without it.
+        since: the first day to be closed, where none was: a book that was serviced otherwise until
+            then.
         stage: has workers compute drafts of a day's distribution before it is posted.
         progress: told the day and step, how many steps are done, and of how many.
         house: settings.
@@ -60,14 +63,17 @@ def close_day(
 
     Raises:
         DayNotCome: a day later than today.
-        DayOutOfOrder: a day before the first one that was closed, or before the first pay-out.
+        DayOutOfOrder: a day before the first one that was closed, or before the first pay-out; or
+            another day than ``since`` was the first.
         DateRefused: the books of a missed day are closed, so that nothing can be booked on it.
         RuntimeError: a transaction is open already.
     """
     stands = days_closed()
-    days = days_to_close(on, today=today or stands.today, began=stands.began, last=stands.last)
+    now = today or stands.today
+    began = stands.began if since is None else first_to_close(since, first=stands.first)
+    days = days_to_close(on, today=now, began=began, last=stands.last)
     for place, day in enumerate(days):
-        closing = Closing(day, actor, house, collector, stage)
+        closing = Closing(day, actor, house, collector, stage, now)
         _begin(day, actor)
         for number, step in enumerate(STEPS):
             progress(f"{day} {step}", place * len(STEPS) + number, len(days) * len(STEPS))
@@ -77,6 +83,26 @@ def close_day(
     if report is None:
         raise AssertionError("a day that was closed has no report")
     return report
+
+
+def close_books(*, day: date, actor: str) -> ClosedDate:
+    """Close a date in the ledger, and all before it, once close of day has done them.
+
+    Otherwise their close could book nothing any more, and no later day could be closed either. A
+    house that has never closed a day closes dates as it likes.
+
+    Raises:
+        DayOutOfOrder: close of day hasn't come so far.
+        DateRefused: a date that has not come yet.
+    """
+    last = days_closed().last
+    if last is not None and day > last:
+        raise DayOutOfOrder(
+            f"{last} is the last day that close of day has done: it has to book on {day} still."
+            f" Run it first (manage.py close_day {day}).",
+            field="day",
+        )
+    return close_date(day=day, actor=actor)
 
 
 def _begin(day: date, actor: str) -> None:

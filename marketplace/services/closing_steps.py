@@ -29,7 +29,7 @@ from marketplace.services.collecting import collect
 from marketplace.services.contacts import judge_promises
 from marketplace.services.distributing import compute_distribution, write_distribution
 from marketplace.services.falling_due import fall_due
-from marketplace.services.locks import lock_loans, lock_servicing
+from marketplace.services.locks import hold_loans, lock_loans, lock_servicing
 from marketplace.services.matching import run_cycle
 from marketplace.services.notices import write_notices
 from marketplace.services.provision_fund import propose_claims
@@ -56,6 +56,7 @@ class Closing:
         house: settings.
         collector: how instalments are collected, if they are.
         stage: has drafts of the distribution made.
+        today: the business date that it is; later than the day where a missed one is caught up.
     """
 
     on: date
@@ -63,6 +64,7 @@ class Closing:
     house: House
     collector: Collector | None
     stage: Stager
+    today: date
 
     def key(self, step: Step) -> str:
         """The idempotency key of the day's step."""
@@ -103,12 +105,18 @@ _NO_COLLECTOR = "Nobody was named who collects."
 def _bounces(day: Closing) -> Did:
     if day.collector is None:
         return Did(note=_NO_COLLECTOR)
-    key = day.key(Step.BOUNCES)
-    return Did(_counts(bounce_due(on=day.on, collector=day.collector, actor=day.actor, key=key)))
+    did = bounce_due(
+        on=day.on,
+        collector=day.collector,
+        actor=day.actor,
+        key=day.key(Step.BOUNCES),
+        house=day.house,
+    )
+    return Did(_counts(did))
 
 
 def _fall_due(day: Closing) -> Did:
-    return Did({"instalments": fall_due(on=day.on, actor=day.actor)})
+    return Did({"instalments": fall_due(on=day.on, actor=day.actor, house=day.house)})
 
 
 def _collect(day: Closing) -> Did:
@@ -116,8 +124,15 @@ def _collect(day: Closing) -> Did:
         return Did(note=_NO_COLLECTOR)
     if not _is_business_day(day.on):
         return Did(note=_NO_BUSINESS)
-    key = day.key(Step.COLLECT)
-    return Did(_counts(collect(on=day.on, collector=day.collector, actor=day.actor, key=key)))
+    did = collect(
+        on=day.on,
+        collector=day.collector,
+        actor=day.actor,
+        key=day.key(Step.COLLECT),
+        today=day.today,
+        house=day.house,
+    )
+    return Did(_counts(did))
 
 
 def _rests(day: Closing) -> Did:
@@ -131,6 +146,10 @@ def _distribute(day: Closing) -> Did:
     if draft is None:
         loans = loans_to_spread(day.on)
         if not len(loans):
+            # Somebody may be about to bring what belongs to the day, such as money from cash.
+            hold_loans()
+            loans = loans_to_spread(day.on)
+        if not len(loans):
             return Did()
         lock_loans(loans)
         draft = compute_distribution(on=day.on, loan_ids=loans)
@@ -141,6 +160,8 @@ def _distribute(day: Closing) -> Did:
 
 
 def _age(day: Closing) -> Did:
+    lock_servicing()
+    hold_loans()
     return Did(_counts(age_loans(on=day.on, house=day.house)))
 
 

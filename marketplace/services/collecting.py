@@ -11,7 +11,12 @@ import numpy as np
 from django.db import transaction
 
 from accounts.core.collecting import CollectionState
-from accounts.selectors.collecting import CollectionView, collections_due, last_attempts
+from accounts.selectors.collecting import (
+    CollectionView,
+    collections_due,
+    last_attempts,
+    subjects_under_way,
+)
 from accounts.services.asking_collections import CollectionDraft, ask_for_collections
 from accounts.services.collecting import Unpaid, fail_collections, take_in
 from accounts.services.collection_files import send_collections
@@ -21,7 +26,7 @@ from marketplace.core.house import HOUSE, House
 from marketplace.core.loan_events import PaymentKind
 from marketplace.core.schedule import add_business_days, following_business_day
 from marketplace.selectors.calendar import bank_holidays
-from marketplace.selectors.collecting import collectable
+from marketplace.selectors.collecting import collectable, loans_ahead
 from marketplace.selectors.direct_debits import (
     due_instalments,
     loan_of,
@@ -56,7 +61,13 @@ class Collected:
 
 
 def collect(
-    *, on: date, collector: Collector, actor: str, key: str, house: House = HOUSE
+    *,
+    on: date,
+    collector: Collector,
+    actor: str,
+    key: str,
+    today: date | None = None,
+    house: House = HOUSE,
 ) -> Collected:
     """Collect what falls due, once; a fixed number of statements, and one posting.
 
@@ -71,13 +82,18 @@ def collect(
         collector: who collects.
         actor: who asks.
         key: idempotency key, unique for the actor.
+        today: the business date that it is, where a missed day is caught up: a bank is asked for
+            the first day that it can still do; ``on`` without it.
         house: the house's settings.
 
     Raises:
         CollectionFileRefused, BankTextRefused: the bank would send the file back.
         DateRefused, IdempotencyConflict.
     """
-    return _once("collect", on, actor, key, {}, lambda: _collect(on, collector, actor, key, house))
+    now = max(on, today or on) if collector.by_file else on
+    return _once(
+        "collect", on, actor, key, {}, lambda: _collect(on, now, collector, actor, key, house)
+    )
 
 
 def collect_again(
@@ -95,7 +111,8 @@ def collect_again(
     next file, for the first day that the bank can do.
 
     Args:
-        loan_ids: which; those that owe nothing, or whose borrowers gave no mandate, are left out.
+        loan_ids: which; those that owe nothing, that are borne with or in default, that have a
+            direct debit under way, or whose borrowers gave no mandate, are left out.
         on: business date.
         collector: who collects.
         actor: who asks.
@@ -134,21 +151,25 @@ def _once(
     return Collected(**answer)
 
 
-def _collect(on: date, collector: Collector, actor: str, key: str, house: House) -> Collected:
-    holidays = bank_holidays(on.year - 1, on.year + 1)
+def _collect(
+    on: date, now: date, collector: Collector, actor: str, key: str, house: House
+) -> Collected:
+    holidays = bank_holidays(on.year - 1, now.year + 1)
     if following_business_day(on, holidays) != on:
         return Collected()
     lock_servicing()
-    day = add_business_days(on, collector.business_days_ahead, holidays)
+    due_on, day = (
+        add_business_days(since, collector.business_days_ahead, holidays) for since in (on, now)
+    )
     drafts = [
         CollectionDraft(due.borrower_id, due.amount, subject_of(due.loan_id), due.due_on, day)
-        for due in due_instalments(_business_day_before(day, holidays), day)
+        for due in due_instalments(_business_day_before(due_on, holidays), due_on)
     ]
     asked = len(ask_for_collections(asked=drafts, on=on, actor=actor, mandated=collector.by_file))
     sent = 0
     if collector.by_file:
-        made_at = datetime.combine(on, time(), UTC)
-        file = send_collections(on=on, actor=actor, created_at=made_at)
+        made_at = datetime.combine(now, time(), UTC)
+        file = send_collections(on=now, actor=actor, created_at=made_at)
         sent = file.count if file is not None else 0
     return _take_in(asked, sent, on, collector, actor, key, house)
 
@@ -164,7 +185,8 @@ def _collect_again(
         for loan, pence in zip(owed.loan.tolist(), owed.amount.tolist(), strict=True)
         if loan in wanted
     }
-    oldest = oldest_due(sorted(amounts), on)
+    under_way = subjects_under_way([subject_of(loan) for loan in amounts], on)
+    oldest = oldest_due([loan for loan in amounts if subject_of(loan) not in under_way], on)
     attempts = last_attempts([subject_of(loan) for loan in oldest])
     holidays = bank_holidays(on.year, on.year + 1)
     day = add_business_days(on, collector.business_days_ahead, holidays)
@@ -235,17 +257,31 @@ def _take_in(
 
 
 def _limits(good: Sequence[CollectionView]) -> dict[int, int]:
-    """Pence that the loans can take still, by loan, locked; nothing for others. Two statements."""
+    """Pence that the loans can take still, by loan; nothing for others. One statement."""
     loans = np.array(sorted({loan_of(one.subject) for one in good}), dtype=np.int64)
     if not len(loans):
         return {}
-    lock_loans(loans)
     claims = load_claims(loans)
     return dict(zip(claims.loan.tolist(), claims.payable.tolist(), strict=True))
 
 
 def _to_answer(on: date, collector: Collector) -> list[CollectionView]:
-    """What is to be collected by today, the oldest of each loan; one statement."""
+    """What is to be collected by today, the oldest of each loan, locked; five statements.
+
+    Of a loan with later records it waits for the close of a later day: payments count in order.
+    """
+    loans = np.array(sorted(_oldest(on, collector)), dtype=np.int64)
+    if not len(loans):
+        return []
+    lock_loans(loans)
+    ahead = loans_ahead(on, loans)
+    # Read again: somebody may have settled a loan before they let go of it.
+    oldest = _oldest(on, collector)
+    return [one for loan, one in oldest.items() if loan not in ahead]
+
+
+def _oldest(on: date, collector: Collector) -> dict[int, CollectionView]:
+    """The oldest direct debit of each loan that is to be collected by today; one statement."""
     oldest: dict[int, CollectionView] = {}
     for one in collections_due(on):
         # What a bank was given is collected, whoever collects now.
@@ -253,7 +289,7 @@ def _to_answer(on: date, collector: Collector) -> list[CollectionView]:
         loan = loan_of(one.subject)
         if loan and (asked or one.state is CollectionState.SENT):
             oldest.setdefault(loan, one)
-    return list(oldest.values())
+    return oldest
 
 
 def _answered(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Q
 
 from accounts.models import Member, Role
+from accounts.services.idempotency import once
 from marketplace.core.arrays import whole
 from marketplace.core.promises import (
     Came,
@@ -41,7 +43,14 @@ class Judged:
 
 
 def log_contact(
-    *, loan_id: int, on: date, channel: Channel, direction: Direction, note: str, staff: str
+    *,
+    loan_id: int,
+    on: date,
+    channel: Channel,
+    direction: Direction,
+    note: str,
+    staff: str,
+    key: str,
 ) -> int:
     """Keep a contact with a loan's borrower on record.
 
@@ -52,6 +61,7 @@ def log_contact(
         direction: who began.
         note: what was said; personal data, which stays here.
         staff: reference of the member of staff who had it (``member:7``).
+        key: idempotency key, unique for that member of staff.
 
     Returns:
         The contact's id.
@@ -59,6 +69,7 @@ def log_contact(
     Raises:
         LoanUnknown: there is no such loan.
         ContactRefused: no note, one too long, or somebody who isn't staff.
+        IdempotencyConflict: the key was used for another contact.
     """
     said = note.strip()
     if not 0 < len(said) <= LONGEST_NOTE or "\0" in said:
@@ -68,20 +79,27 @@ def log_contact(
     person = found.exclude(role=Role.MEMBER).filter(is_active=True).first()
     if person is None:
         raise ContactRefused("Only a member of staff logs contacts.", field="staff")
-    with transaction.atomic():
+    how = {"channel": Channel(channel).value, "direction": Direction(direction).value}
+
+    def log() -> dict[str, Any]:
         _known(loan_id)
-        made = Contact.objects.create(
-            loan_id=loan_id,
-            on=on,
-            channel=Channel(channel),
-            direction=Direction(direction),
-            note=said,
-            staff=person,
+        made = Contact.objects.create(loan_id=loan_id, on=on, note=said, staff=person, **how)
+        return {"contact": made.pk}
+
+    with transaction.atomic():
+        answer = once(
+            scope=staff,
+            name="log_contact",
+            key=key,
+            content={"loan": loan_id, "note": said, **how},
+            action=log,
         )
-    return made.pk
+    return int(answer["contact"])
 
 
-def record_promise(*, loan_id: int, amount: int, due_on: date, on: date, actor: str) -> int:
+def record_promise(
+    *, loan_id: int, amount: int, due_on: date, on: date, actor: str, key: str
+) -> int:
     """Keep on record that a borrower promised to pay.
 
     Args:
@@ -90,6 +108,7 @@ def record_promise(*, loan_id: int, amount: int, due_on: date, on: date, actor: 
         due_on: the last day on which they may come.
         on: the day of the promise.
         actor: who recorded it.
+        key: idempotency key, unique for the actor.
 
     Returns:
         The promise's id.
@@ -98,35 +117,51 @@ def record_promise(*, loan_id: int, amount: int, due_on: date, on: date, actor: 
         LoanUnknown: there is no such loan.
         PromiseRefused: a loan that takes no payments, an amount of nothing or above all that the
             loan can still come to, or a day that is past.
+        IdempotencyConflict: the key was used for another promise.
     """
-    with transaction.atomic():
+
+    def promise() -> dict[str, Any]:
         lock_loans([loan_id])
-        loan = _known(loan_id)
-        if loan.state not in PAYABLE:
-            allowed = ", ".join(sorted(PAYABLE))
-            raise PromiseRefused(
-                f"This loan is {loan.state}; promises are taken for loans that are {allowed}.",
-                field="loan",
-            )
-        [most] = load_claims(np.array([loan_id], dtype=np.int64)).payable.tolist()
-        if not whole(amount) or not 0 < amount <= most:
-            raise PromiseRefused(
-                f"A promise is of an amount above nothing, up to the {pounds(most)} that the loan "
-                "can still come to.",
-                field="amount",
-            )
-        if due_on < on:
-            raise PromiseRefused("A promise is for a day that is not past.", field="due_on")
-        return Promise.objects.create(
+        _check_promise(_known(loan_id), amount, due_on, on)
+        made = Promise.objects.create(
             loan_id=loan_id, amount=amount, due_on=due_on, made_on=on, actor=actor
-        ).pk
+        )
+        return {"promise": made.pk}
+
+    with transaction.atomic():
+        answer = once(
+            scope=actor,
+            name="record_promise",
+            key=key,
+            content={"loan": loan_id, "amount": amount, "due_on": due_on},
+            action=promise,
+        )
+    return int(answer["promise"])
+
+
+def _check_promise(loan: Loan, amount: int, due_on: date, on: date) -> None:
+    if loan.state not in PAYABLE:
+        allowed = ", ".join(sorted(PAYABLE))
+        raise PromiseRefused(
+            f"This loan is {loan.state}; promises are taken for loans that are {allowed}.",
+            field="loan",
+        )
+    [most] = load_claims(np.array([loan.pk], dtype=np.int64)).payable.tolist()
+    if not whole(amount) or not 0 < amount <= most:
+        raise PromiseRefused(
+            f"A promise is of an amount above nothing, up to the {pounds(most)} that the loan can "
+            "still come to.",
+            field="amount",
+        )
+    if due_on < on:
+        raise PromiseRefused("A promise is for a day that is not past.", field="due_on")
 
 
 def judge_promises(*, on: date) -> Judged:
     """Mark open promises that are kept by the end of ``on``, and those whose day is past.
 
-    A promise that was kept by a payment which bounced since is judged again. A fixed number of
-    statements.
+    One that was kept by a payment which bounced since, or broken before a payment of its time was
+    recorded, is judged again. A fixed number of statements.
     """
     with transaction.atomic():
         _reopen(on)
@@ -155,13 +190,19 @@ def _known(loan_id: int) -> Loan:
 
 
 def _reopen(on: date) -> None:
-    """Promises found kept whose loan had a payment bounce since are open again."""
-    bounced = Payment.objects.filter(bounced_on__lte=on, loan__promises__state=PromiseState.KEPT)
-    since = dict(bounced.order_by().values_list("loan").annotate(Max("bounced_on")))
-    kept = Promise.objects.select_for_update().filter(loan__in=since, state=PromiseState.KEPT)
-    again = [
-        row.pk for row in kept if row.judged_on is not None and row.judged_on <= since[row.loan_id]
-    ]
+    """Open promises again that were judged before a payment bounced, or came to light."""
+    bounced = Q(
+        state=PromiseState.KEPT,
+        loan__received__bounced_on__gte=F("judged_on"),
+        loan__received__bounced_on__lte=on,
+    )
+    found = Q(
+        state=PromiseState.BROKEN,
+        loan__received__recorded_on__gte=F("judged_on"),
+        loan__received__recorded_on__lte=on,
+        loan__received__received_on__lte=F("due_on"),
+    )
+    again = Promise.objects.filter(bounced | found).order_by().values("pk")
     Promise.objects.filter(pk__in=again).update(state=PromiseState.OPEN, judged_on=None)
 
 

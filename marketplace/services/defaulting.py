@@ -15,10 +15,10 @@ from typing import Any
 from django.db import transaction
 
 from accounts.core.posting import EntryKind
+from accounts.services.collecting import cancel_asked
 from accounts.services.idempotency import once
-from marketplace.core.arrays import whole
 from marketplace.core.house import HOUSE, House
-from marketplace.core.life_refusals import DefaultRefused, LoanActionRefused, PaymentRefused
+from marketplace.core.life_refusals import DefaultRefused, LoanActionRefused
 from marketplace.core.loan_events import DefaultCause, LoanEventKind, PaymentKind
 from marketplace.core.settlement import (
     check_default,
@@ -38,7 +38,7 @@ from marketplace.services.loan_records import (
     hold_loan,
 )
 from marketplace.services.rebuilding import Cause, Rebuilt, rebuild_loans
-from marketplace.services.single_payments import pay
+from marketplace.services.single_payments import check_cost, pay
 
 RECOVERABLE = (LoanState.DEFAULT, LoanState.WRITTEN_OFF)
 
@@ -106,7 +106,11 @@ class _Request:
         return asdict(self.rebuild(kind, reason, number))
 
     def rebuild(self, kind: EntryKind, reason: str, *added: int) -> Rebuilt:
-        """Make the loan what its life says now; posts, so it comes last."""
+        """Make the loan what its life says now; posts, so it comes last.
+
+        Nothing is collected by direct debit any more.
+        """
+        cancel_asked(subjects=[f"loan:{self.loan_id}"])
         [rebuilt] = rebuild_loans(
             causes=[Cause(self.loan_id, added=frozenset(added))],
             on=self.on,
@@ -213,7 +217,7 @@ def settle_for_less(
 
     Raises:
         SettledShortRefused: names the state, or what a settlement for less may be.
-        PaymentRefused: a cost below nothing or above the amount.
+        PaymentRefused: a cost below nothing or above the amount, or of what is no recovery.
         NotEnoughMoney: it is to come from cash that is not there.
         LoanNotPaidOut, RecordRefused, IdempotencyConflict.
     """
@@ -230,7 +234,7 @@ def settle_for_less(
 
     def settle(now: LoanNow) -> dict[str, Any]:
         check_settled_short(now.life, amount)
-        _check_cost(cost, amount)
+        check_cost(record)
         paid = amount > 0
         draft = EventDraft(LoanEventKind.SETTLED_SHORT, amount=amount)
         added = [
@@ -298,7 +302,7 @@ def recover(
                 allowed=RECOVERABLE,
             )
         check_payment(now.life, amount, received_on=came_on, on=on)
-        _check_cost(cost, amount)
+        check_cost(record)
         number, rebuilt = pay(now, record, on=on, actor=actor, house=house)
         return {"number": number, "state": rebuilt.after.value} | _shares(loan_id, number)
 
@@ -319,13 +323,6 @@ def _shares(loan_id: int, number: int) -> dict[str, int]:
         "to_lenders": paid.principal + paid.interest - cost - to_fund,
         "returned": paid.returned,
     }
-
-
-def _check_cost(cost: int, amount: int) -> None:
-    if not whole(cost) or not 0 <= cost <= amount:
-        raise PaymentRefused(
-            f"What recovering cost is from 0 to what came, {amount} pence.", field="cost"
-        )
 
 
 def _rebuilt(answer: dict[str, Any]) -> Rebuilt:

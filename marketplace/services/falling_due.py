@@ -18,6 +18,7 @@ from accounts.selectors.bulk import array_of
 from accounts.selectors.ledger import account_ids, platform_accounts
 from accounts.services.posting import post
 from marketplace.core.arrays import IntArray, segment_sums
+from marketplace.core.house import HOUSE, House
 from marketplace.core.interest import cumulative_interest_by_loan
 from marketplace.selectors.servicing import (
     FallingDue,
@@ -36,7 +37,7 @@ from marketplace.services.allocating import Allocated, Arrived, allocate, claims
 from marketplace.services.locks import lock_loans, lock_servicing
 
 
-def fall_due(*, on: date, actor: str) -> int:
+def fall_due(*, on: date, actor: str, house: House = HOUSE) -> int:
     """Fix the interest of every instalment due by ``on``; allocate the payments that waited for it.
 
     Interest is the monthly rate on the principal outstanding, part by part. Days that were missed
@@ -51,17 +52,18 @@ def fall_due(*, on: date, actor: str) -> int:
     while (day := earliest_due(on)) is not None:
         with transaction.atomic():
             lock_servicing()
-            age_loans(on=day - timedelta(days=1))
+            age_loans(on=day - timedelta(days=1), house=house)
             count += _fall_due(loans_due(day), day, actor)
     return count
 
 
-def bring_up(*, loan_ids: Sequence[int] | IntArray, on: date, actor: str) -> int:
+def bring_up(
+    *, loan_ids: Sequence[int] | IntArray, on: date, actor: str, house: House = HOUSE
+) -> int:
     """Let what is due on some loans by ``on`` fall due, before somebody acts on them.
 
     They are aged up to the day before, too. So it makes no difference whether close of day ran.
-    It posts when something falls due,
-    in a transaction of its own: call it before opening yours.
+    It posts when something falls due, in a transaction of its own: call it before opening yours.
 
     Returns:
         How many instalments fell due.
@@ -71,11 +73,11 @@ def bring_up(*, loan_ids: Sequence[int] | IntArray, on: date, actor: str) -> int
     while (day := earliest_due(on, loans)) is not None:
         with transaction.atomic():
             _hold(loans)
-            age_loans(on=day - timedelta(days=1), loan_ids=loans)
+            age_loans(on=day - timedelta(days=1), loan_ids=loans, house=house)
             count += _fall_due(loans_due(day, loans), day, actor)
     with transaction.atomic():
         _hold(loans)
-        age_loans(on=on - timedelta(days=1), loan_ids=loans)
+        age_loans(on=on - timedelta(days=1), loan_ids=loans, house=house)
     return count
 
 

@@ -9,7 +9,7 @@ from datetime import date
 
 from accounts.core.chart import Kind
 from accounts.core.posting import EntryDraft, EntryKind
-from marketplace.core.loan_events import LoanEventKind, PaymentKind
+from marketplace.core.loan_events import DistributionKind, LoanEventKind, PaymentKind
 from marketplace.core.states import LoanState
 from marketplace.models import LoanEvent, Payment
 from marketplace.selectors.stored_lives import Columns, Position
@@ -78,7 +78,8 @@ def book_changes(
     main = EntryMoves(draft, stored.loan.pk)
     for row in gone:
         _pass_through(main, row, stored.loan.borrower_id, back=True)
-    _move_cash(main, before, after, stored.loan.borrower_id)
+    decided = each.kind is DistributionKind.FUND
+    _move_cash(main, before, after, stored.loan.borrower_id, decided=decided)
     _move_claims(main, before, after)
     return [
         *(_received(row, each, draft, closed) for row in fresh),
@@ -163,15 +164,20 @@ def _check(before: _Money, after: _Money, brought: int, loan_id: int) -> None:
         raise RuntimeError(f"the replay of loan {loan_id} does not add up with what is stored")
 
 
-def _move_cash(main: EntryMoves, before: _Money, after: _Money, borrower: int) -> None:
+def _move_cash(
+    main: EntryMoves, before: _Money, after: _Money, borrower: int, *, decided: bool
+) -> None:
     for lender, pence in after.lenders.items():
         main.settle(lender, pence - before.lenders[lender])
     main.settle(borrower, after.returned - before.returned)
     main.move(main.clearing, _FEES, after.fees - before.fees)
-    to_fund = after.to_fund - before.to_fund
+    to_fund, from_fund = after.to_fund - before.to_fund, after.from_fund - before.from_fund
+    # What is decided now the fund has. What it has to pay once more, since a payment that spared it
+    # bounced, it may have spent, as what it has to give back.
+    once_more = 0 if decided else max(from_fund, 0)
     main.move(main.clearing, _FUND, max(to_fund, 0))
-    main.fund_gives_back = max(-to_fund, 0)
-    main.move(_FUND, main.clearing, after.from_fund - before.from_fund)
+    main.fund_gives_back = max(-to_fund, 0) + once_more
+    main.move(_FUND, main.clearing, from_fund - once_more)
 
 
 def _move_claims(main: EntryMoves, before: _Money, after: _Money) -> None:

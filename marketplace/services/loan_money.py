@@ -36,7 +36,7 @@ class EntryMoves:
         loan_id: whose clearing the members' money passes through.
         transfers: (from, to, pence), pence above zero.
         gives, takes: pence that members get from the loan's clearing, and must give back to it.
-        fund_gives_back: pence that the provision fund must give back to it.
+        fund_gives_back: pence that the provision fund must give back to it, or pay once more.
     """
 
     draft: EntryDraft

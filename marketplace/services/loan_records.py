@@ -12,8 +12,10 @@ from accounts.services.transactions import require_transaction
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.house import HOUSE, House
 from marketplace.core.life_records import Life
+from marketplace.core.life_refusals import LoanActionRefused
 from marketplace.core.loan_events import DefaultCause, Excess, LoanEventKind, PaymentKind
 from marketplace.core.schedule import add_business_days
+from marketplace.core.states import LoanState
 from marketplace.models import Loan, LoanEvent, Payment
 from marketplace.selectors.stored_lives import (
     StoredLife,
@@ -29,7 +31,7 @@ LONGEST_REASON = 200
 LONGEST_REFERENCE = 60
 
 
-class LoanNotPaidOut(MarketplaceRefusal):
+class LoanNotPaidOut(LoanActionRefused):
     """A loan that is unknown, or not paid out, so that nothing can be owed on it."""
 
     code = "LOAN_NOT_PAID_OUT"
@@ -90,7 +92,12 @@ def hold_loan(*, loan_id: int, on: date, house: House = HOUSE) -> LoanNow:
     lock_loans([loan_id])
     lives = load_lives([loan_id])
     if not lives:
-        raise LoanNotPaidOut("There is no loan of this id that is paid out.", field="loan")
+        state = Loan.objects.filter(pk=loan_id).values_list("state", flat=True).first()
+        raise LoanNotPaidOut(
+            f"This loan is {state or 'unknown'}; that can be done with loans that are paid out.",
+            state=None if state is None else LoanState(state),
+            field="loan",
+        )
     [stored] = lives
     life = replay(stored, on, through=stage_of(stored, on, day_stage(on)), house=house)
     return LoanNow(stored, life)
@@ -104,18 +111,16 @@ def add_event(
     actor: str,
     reason: str = "",
     with_payment: bool = False,
-    effective_on: date | None = None,
 ) -> int:
     """Write an event of a loan that the caller has locked; returns its number.
 
     Args:
         loan_id: which loan.
         draft: what happened.
-        on: the business date of the record, and the day from which it counts unless that is given.
+        on: the business date of the record, and the day from which it counts.
         actor: who did it.
         reason: why, without personal data.
         with_payment: the next number is that of the payment that it comes with.
-        effective_on: the day from which it counts.
 
     Raises:
         RecordRefused: a reason that is too long.
@@ -126,7 +131,7 @@ def add_event(
         loan_id=loan_id,
         number=number,
         kind=draft.kind.value,
-        effective_on=effective_on or on,
+        effective_on=on,
         recorded_on=on,
         actor=actor,
         reason=reason,

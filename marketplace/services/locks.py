@@ -17,18 +17,29 @@ def lock_servicing() -> None:
 
 
 def lock_loans(loan_ids: Sequence[int] | IntArray) -> None:
-    """Nobody else works on these loans until the transaction ends; one statement.
+    """Nobody else works on these loans until the transaction ends; one round trip.
 
     Everybody takes the loans they work on like this before reading their details, batches and
     people alike, so a loan that somebody works on waits or is done first, and never done twice.
+    How far the close of a day has gone stays so, too (:func:`hold_loans`).
     """
     require_transaction()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT FROM marketplace_loan WHERE id = ANY (%s::bigint[])"
+            "SELECT pg_advisory_xact_lock_shared(hashtext('loans'));"
+            " SELECT FROM marketplace_loan WHERE id = ANY (%s::bigint[])"
             " ORDER BY id FOR NO KEY UPDATE",
             [array_of(int_array(loan_ids, "loan_ids"))],
         )
+
+
+def hold_loans() -> None:
+    """Wait for all who work on loans; nobody takes one until the transaction ends.
+
+    For whoever says that a day has gone further: what people did before is there to be seen, and
+    they read it afterwards. Taken after :func:`lock_servicing`, before any loan.
+    """
+    _lock("loans")
 
 
 def lock_matching() -> None:

@@ -99,7 +99,8 @@ def receive_payments(
         NotEnoughMoney: a payment from cash that isn't there.
     """
     _check_drafts(payments, on)
-    bring_up(loan_ids=[payment.loan_id for payment in payments], on=on, actor=actor)
+    loans = [payment.loan_id for payment in payments]
+    bring_up(loan_ids=loans, on=on, actor=actor, house=house)
     with transaction.atomic():
         answer = once(
             scope=actor,

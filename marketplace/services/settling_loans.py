@@ -22,6 +22,7 @@ from marketplace.core.settlement import (
     settlement_quote,
 )
 from marketplace.core.states import LoanState
+from marketplace.selectors.stored_lives import days_of
 from marketplace.services.loan_records import (
     EventDraft,
     LoanNow,
@@ -122,7 +123,13 @@ def rescind(
     """
 
     def quote(now: LoanNow) -> SettlementQuote:
-        return rescission_quote(now.life, accepted_on=now.loan.accepted_on, on=on, house=house)
+        return rescission_quote(
+            now.life,
+            accepted_on=now.loan.accepted_on,
+            on=on,
+            earlier=days_of(now.stored, LoanEventKind.RESCISSION),
+            house=house,
+        )
 
     closing = _Closing(
         "rescind", LoanEventKind.RESCISSION, loan_id, on, actor, key, kind, figure, house

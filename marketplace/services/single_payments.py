@@ -144,11 +144,7 @@ def check_single(now: LoanNow, record: PaymentRecord, *, on: date, house: House)
     late = record.received_on < on
     keep = record.excess if not late else Excess.KEEP
     check_payment(now.life, record.amount, excess=keep, **dates)
-    if not whole(record.cost) or not 0 <= record.cost <= record.amount:
-        raise PaymentRefused(
-            f"The cost of a recovery is 0 to {record.amount} pence: no more than it brought.",
-            field="cost",
-        )
+    check_cost(record)
     if not late:
         return
     paid_out_on = now.loan.paid_out_on
@@ -159,6 +155,20 @@ def check_single(now: LoanNow, record: PaymentRecord, *, on: date, house: House)
         )
     then = replay_to(now.stored, record.received_on, house=house)
     check_payment(then, record.amount, excess=record.excess, **dates)
+
+
+def check_cost(record: PaymentRecord) -> None:
+    """Refuse a cost of what is no recovery, or one that is more than it brought.
+
+    Raises:
+        PaymentRefused: says what it may be.
+    """
+    most = record.amount if record.kind is PaymentKind.RECOVERY else 0
+    if not whole(record.cost) or not 0 <= record.cost <= most:
+        raise PaymentRefused(
+            f"Only a recovery has a cost, of no more than it brought; here 0 to {most} pence.",
+            field="cost",
+        )
 
 
 def _booked_on(record: PaymentRecord, on: date) -> date:

@@ -108,7 +108,8 @@ def _credit(spread: list[int]) -> None:
 
     A row that gives less than the one before takes away what waits, never below nothing. The
     arrays are unpacked by themselves, once: joined to parts straight away, the planner would
-    unpack a loan's arrays anew for each of its parts.
+    unpack a loan's arrays anew for each of its parts. Offers are taken in order of id, as by
+    everybody who takes several of them.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -120,14 +121,18 @@ def _credit(spread: list[int]) -> None:
             " CROSS JOIN LATERAL unnest(d.principal, d.interest, d.fee, b.principal, b.interest,"
             " b.fee) WITH ORDINALITY AS u (principal, interest, fee, principal_before,"
             " interest_before, fee_before, number)"
-            " WHERE d.id = ANY (%s::bigint[]) GROUP BY d.loan_id, u.number)"
-            " UPDATE marketplace_offer AS o"
-            " SET uninvested = greatest(o.uninvested + s.received, 0) FROM ("
-            " SELECT p.offer_id, sum(g.received)::bigint AS received FROM got AS g"
+            " WHERE d.id = ANY (%s::bigint[]) GROUP BY d.loan_id, u.number),"
+            " came AS MATERIALIZED (SELECT p.offer_id, sum(g.received)::bigint AS received"
+            " FROM got AS g"
             " JOIN marketplace_part AS p ON p.loan_id = g.loan_id AND p.number = g.number"
             " JOIN marketplace_offer AS f ON f.id = p.offer_id AND f.lender_id = p.lender_id"
-            " WHERE f.tops_up GROUP BY p.offer_id) AS s"
-            " WHERE o.id = s.offer_id AND o.tops_up AND o.state = %s",
+            " WHERE f.tops_up GROUP BY p.offer_id),"
+            " held AS MATERIALIZED (SELECT id FROM marketplace_offer"
+            " WHERE id IN (SELECT offer_id FROM came) ORDER BY id FOR UPDATE)"
+            " UPDATE marketplace_offer AS o"
+            " SET uninvested = greatest(o.uninvested + c.received, 0)"
+            " FROM came AS c JOIN held AS h ON h.id = c.offer_id"
+            " WHERE o.id = c.offer_id AND o.tops_up AND o.state = %s",
             [array_of(np.array(spread, dtype=np.int64)), OfferState.OPEN.value],
         )
 

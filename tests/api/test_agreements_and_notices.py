@@ -45,6 +45,10 @@ NOTICES = """query ($first: Int, $after: String) { viewer { notices(first: $firs
   edges { node { id name subject body loan writtenOn deliveredAt } } } } }"""
 
 
+# The beginning of a command by which somebody of operations records a promise.
+PROMISE = ("promise", "--by={staff}", "--key=a")
+
+
 @pytest.fixture(autouse=True)
 def first_day(business_date: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENNER_BUSINESS_DATE", DAY.isoformat())
@@ -217,6 +221,20 @@ def test_a_limit_that_is_none_is_refused(house: House, limit: str) -> None:
         call_command("notices", "send", f"--limit={limit}")
 
 
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("2016-04-02", "2016-04-02 has not come yet; today is 2016-04-01"),
+        ("0001-01-01", "0001-01-01 is before 1900-01-01"),
+        ("soon", "not a date"),
+    ],
+)
+def test_notices_are_written_for_days_that_have_come(house: House, day: str, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        call_command("notices", "write", f"--on={day}")
+    assert not Notice.objects.exists()
+
+
 def test_operations_log_contacts_and_promises(
     house: House, officer: Member, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,8 +242,10 @@ def test_operations_log_contacts_and_promises(
     Loan.objects.filter(pk=made.loan_id).update(state=LoanState.ARREARS)
     loan, by = str(made.loan_id), f"--by={officer.email}"
     note = "--note=Says [red]tomorrow[/red]\x1b[2J"
-    told("contacts", "log", loan, by, "--channel=phone", "--direction=out", note)
-    said = told("contacts", "promise", loan, by, "--amount=30.78", "--by-day=2016-04-05")
+    told("contacts", "log", loan, by, "--channel=phone", "--direction=out", note, "--key=a")
+    words = ("contacts", "promise", loan, by, "--amount=30.78", "--by-day=2016-04-05", "--key=a")
+    said = told(*words)
+    assert told(*words) == said
     assert f"£30.78 are promised for loan {loan} by 2016-04-05." in said
     assert Contact.objects.get().staff_id == officer.pk
     promise = Promise.objects.get()
@@ -242,13 +262,17 @@ def test_operations_log_contacts_and_promises(
     ("words", "refused"),
     [
         (("show", "{loan}", "--by={member}"), "MEMBER_UNKNOWN"),
-        (("promise", "{loan}", "--by={staff}", "--amount=0", "--by-day=2016-04-05"), "PROMISE_"),
-        (("promise", "{loan}", "--by={staff}", "--amount=x", "--by-day=2016-04-05"), "AMOUNT_"),
-        (("promise", "{loan}", "--by={staff}", "--amount=5", "--by-day=soon"), "not a date"),
-        (("promise", "9999999", "--by={staff}", "--amount=5", "--by-day=2016-04-05"), "LOAN_"),
-        (("show", "x", "--by={staff}"), "not the number of a loan"),
+        ((*PROMISE, "{loan}", "--amount=0", "--by-day=2016-04-05"), "PROMISE_"),
+        ((*PROMISE, "{loan}", "--amount=x", "--by-day=2016-04-05"), "AMOUNT_"),
+        ((*PROMISE, "{loan}", "--amount=5", "--by-day=soon"), "not a date"),
+        ((*PROMISE, "9999999", "--amount=5", "--by-day=2016-04-05"), "LOAN_"),
+        ((*PROMISE, "{loan}", "--amount=5", "--by-day=2016-04-05", "--on=2016-04-02"), "not come"),
+        (("show", "x", "--by={staff}"), "'x' is not a number"),
         (
-            ("log", "{loan}", "--by={staff}", "--channel=phone", "--direction=in", "--note= "),
+            (
+                *("log", "{loan}", "--by={staff}", "--key=a"),
+                *("--channel=phone", "--direction=in", "--note= "),
+            ),
             "CONTACT_REFUSED",
         ),
     ],

@@ -7,13 +7,20 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 
 from accounts.models import Collection, CollectionFileStored, Mandate, Member
 from accounts.services.asking_collections import CollectionDraft, ask_for_collections
 from accounts.services.collecting import take_in
+from marketplace.services.falling_due import fall_due
 from tests.accounts.services.bank_desk import payable, people
 from tests.api.test_commands import Told, command
+from tests.marketplace.house import House, house, house_template, paid_out, shared_house
+from tests.marketplace.services.test_collecting import lets_collect
+from tests.world import ACTOR, FIRST_DUE
+
+__all__ = ["house", "house_template", "shared_house"]
 
 DAY = date(2016, 5, 2)
 ON = ("--on", DAY.isoformat())
@@ -65,6 +72,9 @@ def test_a_day(run: Run, tmp_path: Path) -> None:
     again = tmp_path / "again.xml"
     run("show", stored.message_id, "--output", str(again))
     assert again.read_bytes() == output.read_bytes()
+    listed = run("files").out
+    assert stored.message_id in listed
+    assert "£61.56" in listed
     output.unlink()
     # The same key gives the same file, and nothing new is in it.
     run("file", "--output", str(output))
@@ -81,6 +91,29 @@ def test_a_day(run: Run, tmp_path: Path) -> None:
     assert Mandate.objects.get().cancelled_on == DAY
 
 
+def test_asked_for_again(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """£30.78 that nobody could collect on 3 May, in the next file for the 9th; once."""
+    monkeypatch.setenv("TENNER_BUSINESS_DATE", "2016-05-04")
+    late, never = paid_out(house), paid_out(house)
+    lets_collect(late.borrower)
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+
+    def again(*words: str) -> str:
+        call_command("collections", "again", str(late.loan_id), str(never.loan_id), *words)
+        return capsys.readouterr().out
+
+    told = again()
+    assert "Asked for 1 of 2: 0 taken in, £0.00; 0 failed." in told
+    assert "no mandate" in told
+    assert again() == told
+    one = Collection.objects.get()
+    assert (one.amount, one.subject, one.state) == (3_078, f"loan:{late.loan_id}", "asked")
+    assert one.collect_on == date(2016, 5, 9)
+    assert "Asked for 0 of 2" in again("--key", "more")
+
+
 def test_refusals(run: Run, tmp_path: Path) -> None:
     [ada] = people(1)
     email = ada.email
@@ -94,11 +127,18 @@ def test_refusals(run: Run, tmp_path: Path) -> None:
         (("cancel", "TNC000000000749"), "COLLECTION_UNKNOWN"),
         (("show", "TNC-1", "--output", str(tmp_path / "x")), "no file"),
         (("list", "--by", "nobody@example.org"), "MEMBER_UNKNOWN"),
+        (("again", "12", "--key", "k" * 121), "IDEMPOTENCY_KEY_REFUSED"),
     ):
         told = run(*words, status=2)
         assert code in told.error
         assert len(told.error.strip().splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_a_day_that_has_not_come(capsys: pytest.CaptureFixture[str], committed_db: str) -> None:
+    told = command(capsys, "collections", "mandates", "--on", "2016-05-07")
+    assert (told.status, told.out) == (2, "")
+    assert "2016-05-07 has not come yet; today is 2016-05-06" in told.error
 
 
 def test_what_is_over_stays_over(run: Run) -> None:

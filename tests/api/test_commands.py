@@ -281,6 +281,17 @@ def test_the_process_itself_ends_with_status_two_and_one_line(tmp_path: Path) ->
     assert done.stdout == ""
 
 
+def test_an_argument_that_is_no_text_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "quote", b"\xff.csv", *QUOTE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    _refused(Told(done.returncode, done.stdout, done.stderr), "not text in UTF-8")
+
+
 def _past(rows: int = 3) -> list[str]:
     with DATA.open(encoding="utf-8") as lines:
         return [line.rstrip("\n") for line, _ in zip(lines, range(rows + 1), strict=False)]

@@ -155,8 +155,15 @@ def test_commands_refuse_what_they_can_not_read(house: House) -> None:
     ):
         with pytest.raises((CommandError, SystemExit)):
             call_command(*wrong, *(("--key", "k") if wrong[0] == "fund" else ()))
-    with pytest.raises(CommandError, match="not come yet"):
-        call_command("arrears", "--on", "2999-01-01")
+    for day_to_come in (
+        ["arrears"],
+        ["fund", "show"],
+        ["fund", "history"],
+        ["fund", "decide", "--waiting", "--reason", "r", "--by", "x", "--key", "k"],
+    ):
+        with pytest.raises(CommandError, match="not come yet") as refused:
+            call_command(*day_to_come, "--on", "2999-01-01")
+        assert refused.value.returncode == 2
     with pytest.raises(CommandError, match="MEMBER_UNKNOWN"):
         call_command(
             *("fund", "decide", "--claim", "1", "--reason", "r", "--by", "nobody@example.org"),

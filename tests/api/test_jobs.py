@@ -19,7 +19,8 @@ from django.db import connection, connections, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 
-from api.jobs import STAGING, close_business_day, staged_by
+from api.jobs import STAGING, close_business_day, collector, staged_by
+from marketplace.core.collecting import CollectorRefused
 from marketplace.models import StagedSlice
 from marketplace.selectors.closing import days_closed
 from tests.conftest import _cloned
@@ -68,7 +69,7 @@ def _workers(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     command = [sys.executable, "manage.py", "procrastinate", "worker", f"--queues={STAGING}"]
     started = [subprocess.Popen(command, cwd=PROJECT, env=environ) for _ in range(count)]
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while ProcrastinateWorker.objects.count() < count:
             assert time.monotonic() < deadline, "the workers didn't start"
             time.sleep(0.05)
@@ -128,6 +129,13 @@ def test_the_clock_closes_the_day_it_was_meant_for(
         evening = datetime(CLEARED.year, CLEARED.month, CLEARED.day, 22, 30, tzinfo=UTC)
         close_business_day(timestamp=int(evening.timestamp()))
         assert days_closed().last == CLEARED
+
+
+@pytest.mark.parametrize("seed", ["seven", "-7", "7.0", " "])
+def test_a_seed_that_is_none(settings: Any, seed: str) -> None:
+    settings.TENNER_SANDBOX_SEED = seed
+    with pytest.raises(CollectorRefused, match="whole number"):
+        collector()
 
 
 def test_what_the_clock_starts() -> None:

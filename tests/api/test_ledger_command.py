@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import ClosedDay, Entry, Member
 from accounts.selectors.ledger import check_book, member_balances
 from accounts.services.cash import CashMovement, deposit
 from accounts.services.members import enrol_members
+from marketplace.models import DayRun
 from tests.api.test_commands import command
 from tests.factories import MemberFactory
 
@@ -52,6 +54,15 @@ def test_a_date_and_an_account_are_closed(ada: Member, capsys: pytest.CaptureFix
     assert (full.status, "ACCOUNT_NOT_EMPTY" in full.error) == (2, True)
     empty = command(capsys, "ledger", "close-account", f"matched/{ada.pk}", "--on", "2016-04-04")
     assert (empty.status, empty.out) == (0, f"matched/{ada.pk} is closed.\n")
+
+
+def test_a_date_is_closed_after_its_close_of_day(
+    ada: Member, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DayRun.objects.create(day=DAY, actor="test", finished_at=timezone.now())
+    told = command(capsys, "ledger", "close-day", "2016-04-02")
+    assert (told.status, "DAY_OUT_OF_ORDER" in told.error) == (2, True)
+    assert command(capsys, "ledger", "close-day", "2016-04-01").out == "2016-04-01 is closed.\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from graphql import GraphQLEnumType, GraphQLList, GraphQLObjectType, GraphQLScalarType, parse
 from graphql.type import get_named_type, get_nullable_type
 
-from api.graphql.limits import DEAREST, DEEPEST, LISTS, MOST_ALIASES, PAGES, measure
+from api.graphql.limits import DEAREST, DEEPEST, LISTS, MOST_ALIASES, PAGES, WORK, measure
 from api.graphql.schema import schema
 from tests.api.conftest import ask
 from tests.world import World
@@ -64,6 +64,11 @@ class TestCost:
         )
         query = f"{{ ...F0 }} {doubling} fragment F60 on Query {{ viewer {{ name }} }}"
         assert cost(query) == 2**60 * 2
+
+    def test_every_mutation_is_work(self) -> None:
+        mutations = schema.graphql_schema.mutation_type
+        assert mutations is not None
+        assert [name for name in mutations.fields if WORK.get(name) != 5_000] == []
 
     def test_every_list_of_the_schema_has_a_length(self) -> None:
         for kind in schema.graphql_schema.type_map.values():

@@ -476,9 +476,7 @@ class TestRefusals:
         late = date(2016, 6, 10)
         work_until(MID_MAY, late)
         on(late)
-        _refuses(
-            made, LoanState.ARREARS, ["HOLIDAY_REFUSED", "DUE_DAY_REFUSED", "RESCISSION_REFUSED"]
-        )
+        _refuses(made, LoanState.ARREARS, ["HOLIDAY_REFUSED", "DUE_DAY_REFUSED"])
         # Settling it is allowed: what is overdue, and 9 of 30 days.
         figure = quoted(made, "settlementQuote", FIGURE)
         assert (figure["interestOverdue"], figure["principalOverdue"]) == (

@@ -266,6 +266,8 @@ class TestApplyForLoan:
             ({"facts": [{"name": "shoe_size", "number": 7.0}]}, "RISK_FACTS_REFUSED", "shoe_size"),
             ({"facts": [{"name": "annual_inc"}]}, "INPUT_REFUSED", "facts"),
             ({"facts": [{"name": "emp_length", "text": "emp_1"}] * 2}, "INPUT_REFUSED", "facts"),
+            ({"facts": [{"name": "emp_length", "text": "\0"}]}, "INPUT_REFUSED", None),
+            ({"facts": [{"name": "emp_length", "text": "\ud800"}]}, "INPUT_REFUSED", None),
         ],
     )
     def test_refusals(self, world: World, more: dict[str, Any], code: str, field: str) -> None:

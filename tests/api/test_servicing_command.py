@@ -251,15 +251,16 @@ class TestPaying:
         assert "is active; £0.00 are owed now, £774.88 of principal" in line
         assert_sound(MID_MAY)
 
-    def test_settling(self, made: Funded, desk: Desk) -> None:
+    def test_settling(self, made: Funded, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         line = desk.done("settle", made, "--kind=collection")
         assert "£0.00 are owed now, £0.00 of principal" in line
         assert Payment.objects.filter(loan=made.loan_id).latest("number").amount == 97_755
-        work_until(MID_MAY, date(2016, 5, 19))
+        cleared = date(2016, 5, 19)
+        work_until(MID_MAY, cleared)
         assert made.loan.state == LoanState.REPAID
-        told = desk.change("pay", made, "5", "--on=2016-05-19")
-        refused(told, "PAYMENT_REFUSED", "is repaid", "allowed: active")
-        assert_sound(date(2016, 5, 19))
+        monkeypatch.setenv("TENNER_BUSINESS_DATE", cleared.isoformat())
+        refused(desk.change("pay", made, "5"), "PAYMENT_REFUSED", "is repaid", "allowed: active")
+        assert_sound(cleared)
 
     def test_stepping_back(self, house: House, desk: Desk) -> None:
         made = paid_out(house)
@@ -282,7 +283,10 @@ class TestPaying:
             (("pay", "985.01"), "NOT_ENOUGH_MONEY"),
             (("pay", "5", f"--reference={'x' * 61}"), "RECORD_REFUSED"),
             (("pay", "5", "--on=2016-05-01"), "2016-05-0"),
-            (("pay", "5", "--on=9999-12-31"), "LIFE_REFUSED"),
+            (("pay", "5", "--on=9999-12-31"), "9999-12-31 has not come yet"),
+            (("holiday", "1", "--on=2016-05-17"), "has not come yet; today is 2016-05-16"),
+            (("hardship", "2016-06-20", "--on=2016-05-17", WHY), "2016-05-17 has not come yet"),
+            (("bounce", "1", "--on=2016-05-17", WHY), "2016-05-17 has not come yet"),
             (("prepay", "974.88", "shorter"), "settle it early instead"),
             (("recover", "5"), "RECOVERY_REFUSED: A loan that is active has nothing to recover"),
             (("rescind",), "until 2016-04-15"),
@@ -347,13 +351,16 @@ class TestChanging:
         )
         assert_sound(MID_MAY)
 
-    def test_a_holiday_but_not_in_arrears(self, made: Funded, desk: Desk) -> None:
+    def test_a_holiday_but_not_in_arrears(
+        self, made: Funded, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         desk.done("holiday", made, "1")
         assert happened(made).months == 1
         assert_sound(MID_MAY)
         after = date(2016, 7, 8)
         work_until(MID_MAY, after)  # 1 July is not paid
-        told = desk.change("holiday", made, "1", f"--on={after}")
+        monkeypatch.setenv("TENNER_BUSINESS_DATE", after.isoformat())
+        told = desk.change("holiday", made, "1")
         refused(told, "HOLIDAY_REFUSED: A loan that is arrears can't", "allowed: active")
 
     def test_an_arrangement_and_its_end(self, late: Funded, desk: Desk) -> None:

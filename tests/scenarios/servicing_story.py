@@ -99,6 +99,7 @@ class Plan:
         days: how many calendar days it lasts.
         busy: chance a loan and day that somebody does something unusual with it.
         applied_within: days over which the applications come in.
+        missed: chance a day that nobody closes it; it is caught up with the next that is closed.
         rates: how often direct debits fail and bounce.
     """
 
@@ -108,6 +109,7 @@ class Plan:
     days: int = 60
     busy: float = 0.04
     applied_within: int = 12
+    missed: float = 0
     rates: SandboxRates = field(
         default_factory=lambda: SandboxRates(fails=120_000, bounces=120_000)
     )
@@ -143,6 +145,8 @@ class Story:
         for number in range(self.plan.days):
             day = DAY + timedelta(days=number)
             self._morning(number, day)
+            if self.plan.missed and self.rng.random() < self.plan.missed:
+                continue
             close_day(on=day, actor=ACTOR, collector=collector)
             self._count_advances()
             self.seen |= set(Loan.objects.values_list("state", flat=True).distinct())
@@ -281,8 +285,11 @@ class Story:
             "settle for less": lambda key: settle_for_less(**told, amount=amount // 2, key=key),
             "write off": lambda key: write_off(**told, key=key),
             "recover": lambda key: recover(**about, amount=amount // 3, cost=amount // 20, key=key),
-            "promise": lambda _: record_promise(
-                **about, amount=amount // 4, due_on=day + timedelta(days=int(rng.integers(1, 20)))
+            "promise": lambda key: record_promise(
+                **about,
+                amount=amount // 4,
+                due_on=day + timedelta(days=int(rng.integers(1, 20))),
+                key=key,
             ),
             "bounce": lambda key: self._bounce(number, day, key),
             "void": lambda key: self._void(number, day, key),

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from accounts.selectors.ledger import totals_by_kind
 from api.demo import run
 from api.demo.world import World
 from api.management.commands.demo import STEPS, _report
+from marketplace.core.closing import Step
 from marketplace.core.loan_book import COLUMNS
 from marketplace.core.states import LoanState
-from marketplace.models import Distribution, Listing, Loan, Offer, Part, Payment
+from marketplace.models import Distribution, FundAward, Listing, Loan, Offer, Part, Payment
+from marketplace.selectors.closing import day_reports, days_closed
 from marketplace.selectors.spread import idle
 from risk.models import ModelVersion
 from tests.conftest import _cloned
@@ -66,6 +69,7 @@ def demo(learnt: str) -> Iterator[run.Demo]:
     with _demo(learnt) as made:
         run.pay_borrowers(made, _nothing)
         run.service(made, _nothing)
+        run.close_days(made, _nothing)
         yield made
 
 
@@ -83,6 +87,7 @@ def test_the_steps_are_the_commands() -> None:
         run.match,
         run.pay_borrowers,
         run.service,
+        run.close_days,
         run.seal_book,
     ]
 
@@ -91,6 +96,19 @@ def test_the_book_is_good_on_the_last_day(demo: run.Demo) -> None:
     findings = run.audit_all(demo)
     assert [finding.rule for finding in findings if not finding.holds] == []
     assert all(finding.checked for finding in findings)
+
+
+def test_its_last_week_was_closed_day_by_day(demo: run.Demo) -> None:
+    last = demo.last_day
+    assert last is not None
+    first = last - timedelta(days=6)
+    stands = days_closed()
+    assert (stands.first, stands.last) == (first, last)
+    reports = day_reports(since=first, until=last)
+    collected = [report.counted(Step.COLLECT, "taken") for report in reports]
+    assert sum(count > 0 for count in collected) == 1
+    # Those who had stopped paying are in default by now, and nothing is collected of them.
+    assert sum(collected) == Loan.objects.filter(state=LoanState.ACTIVE).count()
 
 
 def test_it_is_the_size_that_was_asked_for(demo: run.Demo) -> None:
@@ -112,14 +130,18 @@ def test_every_share_is_somebodys_and_they_make_the_payments_up(demo: run.Demo) 
     for row in Distribution.objects.order_by("loan_id", "number"):
         now = np.array([row.principal, row.interest, row.fee])
         got = now - before.get(row.loan_id, np.zeros_like(now))
-        shares += int(np.count_nonzero(got[0] + got[1] - got[2]))
-        # Each row is one payment's, and brings all of it.
-        payment = row.payment
-        assert payment is not None
-        assert [payment.principal, payment.interest] == got.sum(axis=1)[:2].tolist()
+        # Each row is one payment's, or what the fund paid of one claim, and brings all of it.
+        came: Payment | FundAward
+        if row.payment is None:
+            [came] = FundAward.objects.filter(claim__loan=row.loan_id)
+        else:
+            came = row.payment
+            shares += int(np.count_nonzero(got[0] + got[1] - got[2]))
+        assert [came.principal, came.interest] == got.sum(axis=1)[:2].tolist()
         before[row.loan_id] = now
     assert demo.shares == shares > 10 * Payment.objects.count()
-    assert Distribution.objects.count() == Payment.objects.count()
+    payments, awards = Payment.objects.count(), FundAward.objects.count()
+    assert Distribution.objects.count() == payments + awards
     assert not Payment.objects.filter(distributed_on=None).exists()
     # They pay what is due, or a part of it: nothing comes back.
     assert not Payment.objects.exclude(amount=F("principal") + F("interest")).exists()
@@ -137,8 +159,10 @@ def test_no_penny_is_made_or_lost(demo: run.Demo) -> None:
     house = (Kind.FEES, Kind.PROVISION_FUND)
     held = totals[Kind.CLIENT_BANK] + totals[Kind.COLLECTING]
     assert held == sum(totals[kind] for kind in (*members, *house))
-    assert totals[Kind.PROVISION_FUND] == Loan.objects.aggregate(part=Sum("contribution"))["part"]
-    assert totals[Kind.PROVISION_FUND] > 0
+    fed = Loan.objects.aggregate(part=Sum("contribution"))["part"]
+    paid = FundAward.objects.aggregate(paid=Sum(F("principal") + F("interest")))["paid"]
+    assert totals[Kind.PROVISION_FUND] == fed - paid
+    assert 0 < paid < fed
     money = idle()
     assert money.matched == 0
     assert money.lent == sum(loan.outstanding for loan in Loan.objects.all())
@@ -165,7 +189,15 @@ def test_the_report_its_pictures_and_the_loan_book(demo: run.Demo, tmp_path: Pat
     assert len(rows) == Loan.objects.count()
     assert {row[COLUMNS.index("Latest Status")] for row in rows} <= {"Active", "Default"}
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for words in ("AUC", "guide rate", "parts per loan", "borrowers per lender", "idle", "earned"):
+    for words in (
+        "AUC",
+        "guide rate",
+        "parts per loan",
+        "borrowers per lender",
+        "idle",
+        "earned",
+        "discretionary",
+    ):
         assert words in text
 
 

@@ -33,6 +33,15 @@ def test_sixty_days_of_fifty_loans() -> None:
     assert {LoanState.ARREARS, LoanState.DEFAULT, LoanState.REPAID} <= story.seen
 
 
+@pytest.mark.skipif("TENNER_NIGHTLY" not in os.environ, reason="minutes: set TENNER_NIGHTLY")
+def test_days_are_missed_while_people_work_on_loans() -> None:
+    """Every other day nobody closes: what people did meanwhile stays in order, and counts once."""
+    story = Story(Plan(seed=3, loans=30, days=90, missed=0.5))
+    story.live(audited)
+    assert story.done["bounced"]
+    assert LoanState.ARREARS in story.seen
+
+
 @pytest.mark.skipif("TENNER_NIGHTLY" not in os.environ, reason="hours: set TENNER_NIGHTLY")
 def test_two_years_of_a_thousand_loans() -> None:
     plan = Plan(seed=20, loans=1_000, lenders=60, days=730, busy=0.01, applied_within=300)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from accounts.selectors.collecting import CollectionView, MandateView
+from accounts.selectors.collecting import CollectionFileView, CollectionView, MandateView
 from api.management.commands._bank_tables import _foreign, _table
 from api.wording import pounds
 
@@ -38,4 +38,12 @@ def show_mandates(console: Console, mandates: Sequence[MandateView]) -> None:
         table.add_row(
             str(one.key), _foreign(one.email), one.reference, one.masked, str(one.signed_on)
         )
+    console.print(table)
+
+
+def show_files(console: Console, files: Sequence[CollectionFileView]) -> None:
+    """Files for the bank."""
+    table = _table("Files", "id", "made on", "direct debits", "amount")
+    for one in files:
+        table.add_row(one.message_id, str(one.made_on), f"{one.count:,}", pounds(one.total))
     console.print(table)

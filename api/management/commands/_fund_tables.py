@@ -77,15 +77,17 @@ def show_claims(console: Console, title: str, claims: Sequence[ClaimView]) -> No
     console.print(f"{len(claims):,} claims, {pounds(sum(c.unpaid for c in claims))} unpaid.")
 
 
-def show_history(
-    console: Console, days: Sequence[FundDay], decisions: Sequence[DecisionView]
-) -> None:
-    """The fund's money day by day, then what was decided."""
+def show_history(console: Console, days: Sequence[FundDay]) -> None:
+    """The fund's money day by day."""
     table = _table("The fund's money", "on", "fed", "paid", "recovered", "other", "balance")
     for day in days:
         amounts = (day.fed, day.paid, day.recovered, day.other, day.balance)
         table.add_row(day.on.isoformat(), *map(pounds, amounts))
     console.print(table)
+
+
+def show_decisions(console: Console, decisions: Sequence[DecisionView]) -> None:
+    """What was decided of claims, by whom and why."""
     table = _table(
         "Decisions",
         *("no.", "on", "proportion", "claims", "claimed", "paid", "fund had", "by", "second"),

@@ -7,14 +7,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from api.business_date import today
-from api.management.commands._common import parsed_date
+from api.management.commands._common import BAD_INPUT, business_date, parsed_date
 from api.management.commands._fund_tables import show_arrears
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.selectors.arrears_report import arrears_report
 from risk.core.errors import RiskRefusal
-
-BAD_INPUT = 2
 
 
 class Command(BaseCommand):
@@ -24,9 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--on", type=parsed_date, metavar="DATE", help="today's without")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        on = options["on"] or today()
-        if on > today():
-            raise CommandError(f"{on} has not come yet; today is {today()}.", returncode=BAD_INPUT)
+        on = business_date(options["on"])
         try:
             show_arrears(Console(width=200), arrears_report(on))
         except (MarketplaceRefusal, RiskRefusal) as refusal:

@@ -67,6 +67,12 @@ class Command(BaseCommand):
             metavar="N",
             help="split the distribution among N processes, started for it",
         )
+        parser.add_argument(
+            "--since",
+            type=parsed_date,
+            metavar="DATE",
+            help="the first day to be closed, if none was: the book was serviced otherwise before",
+        )
         parser.add_argument("--by", help="e-mail address of whoever of operations does it")
         parser.add_argument(
             "--status", action="store_true", help="only show which days are closed, and which not"
@@ -102,6 +108,7 @@ def _close(on: date, options: dict[str, Any]) -> DayReport:
             on=on,
             actor=actor,
             today=today(),
+            since=options["since"],
             collector=collector(options["sandbox"]),
             stage=staged_by(options["workers"], own=True),
             progress=tell,

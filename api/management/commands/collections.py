@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import SUPPRESS
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from accounts.core.errors import AccountsRefusal
 from accounts.selectors.banking import member_by_email, operator_by_email
 from accounts.selectors.collecting import (
     collection_file_content,
+    collection_files,
     collections_under_way,
     current_mandates,
     to_take_back,
@@ -24,10 +25,19 @@ from accounts.selectors.collecting import (
 from accounts.services.collecting import Unpaid, collections_unpaid, give_up_collection
 from accounts.services.collection_files import make_collection_file
 from accounts.services.mandates import cancel_mandate, set_up_mandate
-from api.business_date import today
-from api.management.commands._collection_tables import show_collections, show_mandates
+from api.jobs import collector
+from api.management.commands._collection_tables import (
+    show_collections,
+    show_files,
+    show_mandates,
+)
+from api.management.commands._common import business_date, parsed_date, parsed_number
 from api.management.commands.bank import ACTOR, BAD_INPUT, FAULT, WIDTH
 from api.wording import pounds, printable
+from marketplace.core.errors import MarketplaceRefusal
+from marketplace.services.collecting import collect_again
+
+_FILES_SHOWN = 20
 
 
 class Command(BaseCommand):
@@ -38,8 +48,10 @@ class Command(BaseCommand):
         leaves = {
             "list": "direct debits under way, and those whose payments are to be taken back",
             "mandates": "mandates that stand, or one set up or cancelled for a member",
+            "again": "ask again for all that is overdue on loans",
             "file": "write all that is asked for into one file for the bank",
-            "show": "write a file again as it was given to the bank",
+            "files": "the last files for the bank, those that close of day made too",
+            "show": "write a file as it is given to the bank",
             "unpaid": "say that the bank couldn't collect one",
             "cancel": "say that one is for nothing any more",
         }
@@ -48,6 +60,7 @@ class Command(BaseCommand):
         made["mandates"].add_argument("--member", help="e-mail address")
         for verb in ("file", "show"):
             made[verb].add_argument("--output", required=True, help="where to write it")
+        made["again"].add_argument("loan", type=parsed_number, nargs="+", help="its number")
         made["show"].add_argument("id", help="the file's message id")
         for verb in ("unpaid", "cancel"):
             made[verb].add_argument("id", help="its end-to-end id, such as TNC000000000749")
@@ -58,7 +71,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             _Desk(Console(width=WIDTH), options).do()
-        except AccountsRefusal as refusal:
+        except (AccountsRefusal, MarketplaceRefusal) as refusal:
             message = f"{refusal.code}: {printable(refusal.message)}"
             raise CommandError(message, returncode=BAD_INPUT) from refusal
         except ProgrammingError as error:
@@ -78,7 +91,7 @@ class Command(BaseCommand):
 
 def _common(parser: CommandParser) -> None:
     for name, kind, text in (
-        ("--on", date.fromisoformat, "business date; today's without"),
+        ("--on", parsed_date, "business date; today's without"),
         ("--key", str, "idempotency key; one is made from the rest without"),
         ("--by", str, "e-mail address of whoever of operations does it"),
     ):
@@ -91,7 +104,7 @@ class _Desk:
     def __init__(self, console: Console, options: dict[str, Any]) -> None:
         self.console = console
         self.options = options
-        self.on: date = options.get("on") or today()
+        self.on = business_date(options.get("on"))
         by = options.get("by")
         self.actor = operator_by_email(by) if by else ACTOR
 
@@ -99,7 +112,9 @@ class _Desk:
         what: dict[str, Callable[[], None]] = {
             "list": self.list,
             "mandates": self.mandates,
+            "again": self.again,
             "file": self.file,
+            "files": self.files,
             "show": self.show,
             "unpaid": self.unpaid,
             "cancel": self.cancel,
@@ -131,6 +146,28 @@ class _Desk:
         service = set_up_mandate if change == "set-up" else cancel_mandate
         number = service(member_id=member, on=self.on, key=key, actor=self.actor)
         self.say(f"Mandate {number} is {'set up' if change == 'set-up' else 'cancelled'}.")
+
+    def again(self) -> None:
+        loans = sorted(set(self.options["loan"]))
+        did = collect_again(
+            loan_ids=loans,
+            on=self.on,
+            collector=collector(),
+            actor=self.actor,
+            key=self.key("again", self.on, *loans),
+        )
+        self.say(
+            f"Asked for {did.asked:,} of {len(loans):,}: {did.taken:,} taken in,"
+            f" {pounds(did.pence)}; {did.failed:,} failed."
+        )
+        if did.asked < len(loans):
+            self.say(
+                "Left out is what owes nothing overdue, is borne with or in default, has a direct"
+                " debit under way or no mandate."
+            )
+
+    def files(self) -> None:
+        show_files(self.console, collection_files(_FILES_SHOWN))
 
     def file(self) -> None:
         made = make_collection_file(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,16 +12,17 @@ from rich.text import Text
 from accounts.core.errors import AccountsRefusal
 from accounts.core.money import pence_from_text
 from accounts.selectors.banking import operator_by_email
-from api.business_date import today
-from api.management.commands._common import parsed_date
+from api.management.commands._common import (
+    BAD_INPUT,
+    business_date,
+    parsed_date,
+    parsed_number,
+)
 from api.wording import pounds, printable
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.promises import Channel, Direction
 from marketplace.selectors.contacts import contacts_of, promises_of
 from marketplace.services.contacts import log_contact, record_promise
-
-BAD_INPUT = 2
-_MOST_DIGITS = 18
 
 
 class Command(BaseCommand):
@@ -39,17 +39,18 @@ class Command(BaseCommand):
         promise.add_argument("--by-day", type=parsed_date, required=True, metavar="DATE")
         show = actions.add_parser("show", help="contacts and promises of a loan")
         for action in (log, promise, show):
-            action.add_argument("loan", type=_id, help="its number")
+            action.add_argument("loan", type=parsed_number, help="its number")
             action.add_argument(
                 "--by", required=True, help="e-mail address of whoever of operations asks"
             )
         for action in (log, promise):
+            action.add_argument("--key", required=True, help="idempotency key: chosen by you")
             action.add_argument(
                 "--on", type=parsed_date, metavar="DATE", help="business date; today's without"
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        loan, on = options["loan"], options.get("on") or today()
+        loan, on = options["loan"], business_date(options.get("on"))
         try:
             staff = operator_by_email(options["by"])
             match options["action"]:
@@ -61,12 +62,18 @@ class Command(BaseCommand):
                         direction=Direction(options["direction"]),
                         note=options["note"],
                         staff=staff,
+                        key=options["key"],
                     )
                     self.stdout.write(f"The contact about loan {loan} is on record.")
                 case "promise":
                     amount = pence_from_text(options["amount"], field="amount")
                     record_promise(
-                        loan_id=loan, amount=amount, due_on=options["by_day"], on=on, actor=staff
+                        loan_id=loan,
+                        amount=amount,
+                        due_on=options["by_day"],
+                        on=on,
+                        actor=staff,
+                        key=options["key"],
                     )
                     self.stdout.write(
                         f"{pounds(amount)} are promised for loan {loan} by {options['by_day']}."
@@ -92,9 +99,3 @@ def _show(loan: int) -> None:
         )
     console.print(contacts)
     console.print(promises)
-
-
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise ArgumentTypeError(f"'{text}' is not the number of a loan")
-    return int(text)

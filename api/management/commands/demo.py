@@ -24,10 +24,12 @@ from accounts.models import Member
 from accounts.services.members import set_passwords
 from api.database import embedded
 from api.demo import plots, report, run
+from api.management.commands._fund_tables import show_coverage, show_decisions
 from api.management.commands.audit import require_all
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.selectors.cycles import last_cycle
 from marketplace.selectors.findings import Finding
+from marketplace.selectors.fund_coverage import fund_report
 from marketplace.selectors.loan_book import loan_book_csv
 from marketplace.selectors.markets import list_markets
 from marketplace.selectors.order_book import load_order_book
@@ -44,7 +46,8 @@ STEPS: tuple[tuple[str, Callable[[run.Demo, run.Progress], None]], ...] = (
     ("Real applicants are assessed and listed", run.borrow),
     ("Match listings with offers", run.match),
     ("Pay out", run.pay_borrowers),
-    ("Collect and spread 24 months", run.service),
+    ("Collect and spread 23 months", run.service),
+    ("Close each day of the last week", run.close_days),
     ("Seal the journal", run.seal_book),
 )
 
@@ -186,6 +189,9 @@ def _report(console: Console, demo: run.Demo, output: Path) -> list[Path]:
     report.show_cycle(console, last_cycle())
     by_band, names = returns_by_band(demo.last_day), band_names()
     report.show_returns(console, by_band, names, loans_by_state())
+    fund = fund_report(demo.last_day)
+    show_coverage(console, f"The provision fund on {demo.last_day}", fund.coverage)
+    show_decisions(console, fund.decisions)
     book = output / f"loan-book-{demo.last_day}.csv"
     with book.open("w", encoding="utf-8", newline="") as file:
         file.writelines(loan_book_csv(demo.last_day, secret=settings.LOAN_BOOK_SECRET))

@@ -10,9 +10,18 @@ from rich.console import Console
 
 from accounts.core.errors import AccountsRefusal
 from accounts.selectors.banking import operator_by_email
-from api.business_date import today
-from api.management.commands._common import parsed_date
-from api.management.commands._fund_tables import show_claims, show_coverage, show_history
+from api.management.commands._common import (
+    BAD_INPUT,
+    business_date,
+    parsed_date,
+    parsed_number,
+)
+from api.management.commands._fund_tables import (
+    show_claims,
+    show_coverage,
+    show_decisions,
+    show_history,
+)
 from api.wording import pounds, printable, short_percent
 from marketplace.core.errors import MarketplaceRefusal
 from marketplace.core.provision_fund import PPM
@@ -21,7 +30,6 @@ from marketplace.selectors.provision_fund import fund_claims
 from marketplace.services.provision_fund import decide_claims
 from risk.core.errors import RiskRefusal
 
-BAD_INPUT = 2
 _PER_CENT = 10_000
 
 
@@ -36,7 +44,9 @@ class Command(BaseCommand):
         history = actions.add_parser("history", help="the fund's money day by day, and decisions")
         decide = actions.add_parser("decide", help="pay claims: all, one proportion, or nothing")
         which = decide.add_mutually_exclusive_group(required=True)
-        which.add_argument("--claim", type=int, nargs="+", metavar="ID", help="which claims")
+        which.add_argument(
+            "--claim", type=parsed_number, nargs="+", metavar="ID", help="which claims"
+        )
         which.add_argument("--waiting", action="store_true", help="every claim that waits")
         decide.add_argument(
             "--percent",
@@ -58,14 +68,15 @@ class Command(BaseCommand):
         try:
             match options["action"]:
                 case "show":
-                    on = options["on"] or today()
+                    on = business_date(options["on"])
                     show_coverage(console, f"Provision fund on {on}", fund_coverage(on))
                 case "claims":
                     title = "Claims on the fund" if options["all"] else "Claims that wait"
                     show_claims(console, title, fund_claims(waiting_only=not options["all"]))
                 case "history":
-                    report = fund_report(options["on"] or today())
-                    show_history(console, report.history, report.decisions)
+                    report = fund_report(business_date(options["on"]))
+                    show_history(console, report.history)
+                    show_decisions(console, report.decisions)
                 case _:
                     self._decide(options)
         except (MarketplaceRefusal, AccountsRefusal, RiskRefusal) as refusal:
@@ -77,7 +88,7 @@ class Command(BaseCommand):
         did = decide_claims(
             claim_ids=claims,
             proportion_ppm=options["percent"],
-            on=options["on"] or today(),
+            on=business_date(options["on"]),
             actor=operator_by_email(options["by"]),
             key=options["key"],
             reason=options["reason"],

@@ -14,10 +14,12 @@ from accounts.core.errors import AccountsRefusal
 from accounts.selectors.banking import operator_by_email
 from accounts.selectors.ledger import totals_by_kind
 from accounts.selectors.statements import account_by_name
-from accounts.services.days import close_accounts, close_date
 from accounts.services.reversal import reverse_entry
 from api.business_date import today
 from api.wording import pounds, printable
+from marketplace.core.errors import MarketplaceRefusal
+from marketplace.services.closing_accounts import close_account
+from marketplace.services.closing_day import close_books
 
 BAD_INPUT = 2
 # Who did it, where nobody says --by.
@@ -62,15 +64,15 @@ class Command(BaseCommand):
                     )
                     self.stdout.write(f"Entry {options['entry']} is taken back by entry {made}.")
                 case "close-day":
-                    closed = close_date(day=options["day"], actor=actor)
+                    closed = close_books(day=options["day"], actor=actor)
                     self.stdout.write(
                         f"{closed.day} is closed{'' if closed.newly else ', and was before'}."
                     )
                 case _:
                     account = account_by_name(options["account"])
-                    close_accounts(owner_id=account.owner_id, kinds=[account.kind], on=on)
+                    close_account(owner_id=account.owner_id, kind=account.kind, on=on)
                     self.stdout.write(f"{account.name} is closed.")
-        except AccountsRefusal as refusal:
+        except (AccountsRefusal, MarketplaceRefusal) as refusal:
             message = f"{refusal.code}: {printable(refusal.message)}"
             raise CommandError(message, returncode=BAD_INPUT) from refusal
 

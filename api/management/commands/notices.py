@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from api.business_date import today
-from api.management.commands._common import parsed_date
+from api.management.commands._common import business_date, parsed_date
 from marketplace.selectors.notices import outbox
 from marketplace.services.notices import deliver_notices, write_notices
 
@@ -38,7 +37,7 @@ class Command(BaseCommand):
             case "list":
                 self._list(options["limit"])
             case "write":
-                written = write_notices(on=options["on"] or today())
+                written = write_notices(on=business_date(options["on"]))
                 self.stdout.write(f"Notices written: {written.notices:,}.")
             case _:
                 done = deliver_notices(limit=options["limit"])

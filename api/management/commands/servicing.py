@@ -15,7 +15,12 @@ from accounts.core.money import pence_from_text
 from accounts.selectors.banking import operator_by_email
 from api.business_date import today
 from api.errors import FaceRefusal, NotFound
-from api.management.commands._common import parsed_date
+from api.management.commands._common import (
+    BAD_INPUT,
+    business_date,
+    parsed_date,
+    parsed_number,
+)
 from api.management.commands._servicing import (
     show_change,
     show_prepayment,
@@ -48,8 +53,6 @@ from marketplace.services.defaulting import declare_default, recover, settle_for
 from marketplace.services.settling_loans import prepay, rescind, settle_early
 from marketplace.services.single_payments import take_payment
 
-BAD_INPUT = 2
-_MOST_DIGITS = 18
 _QUOTES = ("settlement", "prepayment", "holiday", "due-day", "rescission")
 _KINDS = [PaymentKind.CASH.value, PaymentKind.COLLECTION.value]
 
@@ -112,12 +115,6 @@ def _amount(text: str) -> int:
     return pence_from_text(text, field="amount")
 
 
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise ArgumentTypeError(f"'{text}' is not a number")
-    return int(text)
-
-
 # How each argument is given: positionally where a service can't do without it.
 _ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "amount": ("amount", {"metavar": "POUNDS", "help": "such as 30.78"}),
@@ -142,15 +139,15 @@ _ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "reference": ("--reference", {"default": "", "help": "the payer's or the bank's"}),
-    "day": ("day", {"type": _number, "help": "1 to 28"}),
-    "months": ("months", {"type": _number, "help": "how many"}),
+    "day": ("day", {"type": parsed_number, "help": "1 to 28"}),
+    "months": ("months", {"type": parsed_number, "help": "how many"}),
     "until": ("until", {"type": parsed_date, "metavar": "DATE", "help": "the last day of it"}),
     "cause": (
         "cause",
         {"choices": [DefaultCause.DEATH.value, DefaultCause.INSOLVENCY.value]},
     ),
     "cost": ("--cost", {"default": "0.00", "metavar": "POUNDS", "help": "of its recovery"}),
-    "number": ("number", {"type": _number, "help": "of the event"}),
+    "number": ("number", {"type": parsed_number, "help": "of the event"}),
 }
 # Where the service has another word for it.
 _NAMED = {"choice": "excess"}
@@ -173,13 +170,13 @@ class Command(BaseCommand):
         quote = actions.add_parser("quote", help="what a change would come to; changes nothing")
         bounce = actions.add_parser("bounce", help="take back a payment that bounced")
         for shown in (show, quote, bounce):
-            shown.add_argument("loan", type=_number, help="its number")
+            shown.add_argument("loan", type=parsed_number, help="its number")
         quote.add_argument("what", choices=_QUOTES)
         quote.add_argument("value", nargs="?", help="pounds, months or day, where it needs one")
-        bounce.add_argument("number", type=_number, help="of the payment")
+        bounce.add_argument("number", type=parsed_number, help="of the payment")
         parsers = {name: actions.add_parser(name, help=one.help) for name, one in _ACTIONS.items()}
         for name, action in _ACTIONS.items():
-            parsers[name].add_argument("loan", type=_number, help="its number")
+            parsers[name].add_argument("loan", type=parsed_number, help="its number")
             for argument in action.takes:
                 flag, given = _ARGUMENTS[argument]
                 parsers[name].add_argument(flag, **given)
@@ -194,20 +191,20 @@ class Command(BaseCommand):
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        on = options.get("on") or today()
+        given = options["on"]
         try:
             match options["action"]:
                 case "show":
                     sheet = loan_sheet(options["loan"])
                     if sheet is None:
                         raise NotFound("There is no such loan.", field="loan")
-                    show_sheet(sheet, on)
+                    show_sheet(sheet, given or today())
                 case "quote":
-                    _quote(options["loan"], options["what"], options["value"], on)
+                    _quote(options["loan"], options["what"], options["value"], given or today())
                 case "bounce":
-                    self._bounce(options, on)
+                    self._bounce(options, business_date(given))
                 case name:
-                    self._carry_out(_ACTIONS[name], options, on)
+                    self._carry_out(_ACTIONS[name], options, business_date(given))
         except (AccountsRefusal, MarketplaceRefusal, FaceRefusal) as refusal:
             message = f"{refusal.code}: {printable(refusal.message)}"
             raise CommandError(message, returncode=BAD_INPUT) from refusal
@@ -268,6 +265,6 @@ def _quote(loan: int, what: str, value: str | None, on: date) -> None:
 
 def _whole(value: str | None) -> int:
     try:
-        return _number(value or "")
+        return parsed_number(value or "")
     except ArgumentTypeError as error:
         raise CommandError(f"INPUT_REFUSED: {error}.", returncode=BAD_INPUT) from error

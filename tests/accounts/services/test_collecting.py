@@ -17,6 +17,7 @@ from accounts.core.collecting import (
     CollectionMoveRefused,
     CollectionRefused,
     CollectionUnknown,
+    collection_reference,
     is_collection_reference,
 )
 from accounts.core.errors import AmountRefused
@@ -37,6 +38,7 @@ from accounts.services.bank_details import (
     verify_bank_details,
 )
 from accounts.services.bank_import import ImportedFile
+from accounts.services.bank_rows import next_ids
 from accounts.services.collected_rests import MovedRests, move_rests
 from accounts.services.collecting import (
     ReceiptDraft,
@@ -586,6 +588,23 @@ class TestReceipts:
         lines = (credit("R1", 500, "AGENCY-77"), credit("R2", 700, names[2]))
         assert outcomes(give(Bank().writes(*lines))) == {"collected": 2}
         assert collecting() == 600
+
+    @pytest.mark.usefixtures("db")
+    def test_a_reference_that_a_direct_debit_will_get_is_left_to_it(self) -> None:
+        """Whoever takes money in types what the payer wrote."""
+        [ada] = payers(1)
+        [probe] = next_ids("accounts_collection", 1)
+        # The receipts themselves use up five or ten numbers, the direct debits the next ten.
+        wanted = [collection_reference(probe + ahead) for ahead in range(11, 16)]
+        with transaction.atomic():
+            names = record_receipts(
+                receipts=[ReceiptDraft(ada.pk, 500, "loan:1", name) for name in wanted],
+                on=DAY,
+                actor="t",
+            )
+        asked = [name for loan in range(2, 12) for name in ask(draft(ada, loan=loan))]
+        assert set(wanted) <= set(asked)
+        assert not set(names) & set(asked)
 
 
 class TestRests:

@@ -186,7 +186,8 @@ class Oracle:
                 grown = Fraction(balance * first.days + first.prepaid, first.month)
             due = self.total_interest(s + floor(grown + HALF) + extra) - self.total_interest(s)
             s += floor(grown + HALF) + extra
-            repaid = balance if k == count - 1 else min(max(level - due, 0), balance)
+            later = count - 1 - k
+            repaid = min(max(level - due, 0), balance - later) if later else balance
             balance -= repaid
             out.append((repaid, due, extra))
         return out
@@ -201,7 +202,7 @@ class Oracle:
             grown = Fraction(balance * first.days + first.prepaid, first.month)
             level = self.solve(count, grown, deferred)
             plan = self.pennies(level, count, deferred)
-            if first.days > first.month and count > 1 and plan[0][0] == 0:
+            if count > 1 and plan[0][0] == 0:
                 rest = sum(extra for _, _, extra in plan[1:])
                 level = self.solve(count - 1, Fraction(balance), rest)
         else:
@@ -385,7 +386,8 @@ class Oracle:
             return 0
         row, deferred = self.coming()[0], sum(row.extra for row in self.coming())
         if on < row.begins:
-            return max(deferred - self.skipped_cost(self.outstanding(), on), 0)
+            not_due = self.amount - sum(other.principal for other in self.fallen())
+            return max(deferred - self.skipped_cost(not_due, on), 0)
         days = min((on - row.begins).days, row.days)
         exact = Fraction(self.outstanding() * days + row.prepaid, row.month)
         return floor(exact + HALF) + deferred

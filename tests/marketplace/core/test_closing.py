@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.core.closing import STEPS, DayNotCome, DayOutOfOrder, Step, days_to_close
+from marketplace.core.closing import (
+    STEPS,
+    DayNotCome,
+    DayOutOfOrder,
+    Step,
+    days_to_close,
+    first_to_close,
+)
 
 DAY = date(2016, 5, 3)
 DAYS = st.dates(date(2016, 1, 1), date(2017, 12, 31))
@@ -36,6 +43,13 @@ def test_a_day_that_is_closed_is_left() -> None:
 def test_a_day_that_has_not_come() -> None:
     with pytest.raises(DayNotCome, match="2016-05-03 has not come yet: today is 2016-05-02"):
         days_to_close(DAY, today=DAY - timedelta(days=1), began=None, last=None)
+
+
+def test_somebody_says_which_day_is_the_first() -> None:
+    assert first_to_close(DAY, first=None) == DAY
+    assert first_to_close(DAY, first=DAY) == DAY
+    with pytest.raises(DayOutOfOrder, match="closed since 2016-05-02: that can't begin with"):
+        first_to_close(DAY, first=DAY - timedelta(days=1))
 
 
 def test_a_day_before_the_first() -> None:

@@ -10,8 +10,9 @@ from marketplace.core import distribution
 from marketplace.core.distribution import PartBook, Receipts, distribute, spread
 from marketplace.core.interest import cumulative_fee, cumulative_interest
 from marketplace.core.rates import monthly_rate_e12
+from marketplace.core.receipts import receipts_of_totals
 from marketplace.core.schedule import Schedule, contract_schedule
-from marketplace.core.waterfall import OpenInstalments, receipts_of, waterfall
+from marketplace.core.waterfall import OpenInstalments, waterfall
 
 from . import reference
 from .reference import ints
@@ -107,11 +108,17 @@ class _Life:
             principal_due=self.schedule.principal,
             interest_paid=self.paid[0],
             principal_paid=self.paid[1],
-            pence_months=self.schedule.pence_months,
             offsets=ints(0, self.months),
         )
         allocation = waterfall(instalments, [amount])
-        receipts = receipts_of(instalments, allocation, [0])
+        receipts = receipts_of_totals(
+            principal=[allocation.principal.sum()],
+            interest=[allocation.interest.sum()],
+            interest_before=[self.paid[0].sum()],
+            interest_due=self.schedule.interest,
+            pence_months=self.schedule.pence_months,
+            offsets=[0, self.months],
+        )
         book = PartBook(
             part_id=self.ids,
             units=self.units,

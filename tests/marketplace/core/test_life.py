@@ -155,6 +155,14 @@ def test_settling_in_a_holiday_costs_the_days_gone_by() -> None:
     assert told(date(2015, 12, 20), holiday).stub_months == 66_667
 
 
+def test_what_is_overdue_costs_nothing_in_skipped_months() -> None:
+    # The holiday is taken on the due date, and its instalment stays unpaid: £921.15 are not due. A
+    # day later, 1 of the 31 days to 30 January: 92,115 / 31 = 2,971.5 of 3 * 92,115 pence-months.
+    holiday = LoanEvent(1, K.HOLIDAY, DUE, months=3)
+    assert told(date(2015, 12, 31), holiday).stub_months == 2_971
+    assert told(date(2016, 3, 30), holiday).stub_months == 276_345
+
+
 def test_another_due_day() -> None:
     # From 30 December to 15 January: 46 days of which 30 are a month, 153,333 pence-months.
     # Level: (100,000 + .01 * 153,333.33) / (1 + 10.36763) = 8,931.8.

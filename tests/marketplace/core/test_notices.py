@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
 
 from marketplace.core.notices import (
-    ARREARS_STAGES,
     FUND_COVERS,
     FUND_COVERS_NOT,
     TEMPLATES,
     NoticeName,
     NoticeRefused,
     Template,
-    arrears_stage,
     current_template,
 )
 
@@ -98,11 +96,3 @@ def test_other_fields_than_the_template_has_are_refused() -> None:
         with pytest.raises(NoticeRefused, match="takes amount, reference") as refusal:
             template.render(fields)
         assert refusal.value.code == "NOTICE_REFUSED"
-
-
-def test_stages_of_arrears() -> None:
-    due = date(2016, 5, 3)
-    reached = [arrears_stage(due, due + timedelta(days=days)) for days in range(-1, 121)]
-    # The day itself is no day past due; then 1-30, 31-60, 61-90, 91 and over.
-    assert reached == [None, None, *[1] * 30, *[31] * 30, *[61] * 30, *[91] * 30]
-    assert ARREARS_STAGES == (1, 31, 61, 91)

@@ -2,16 +2,10 @@
 
 from itertools import product
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from marketplace.core.errors import ShapeRefused, SpreadRefused
 from marketplace.core.receipts import receipts_of_totals
-from marketplace.core.waterfall import OpenInstalments, receipts_of, waterfall
-
-from .reference import ints
 
 # Two loans: periods of 100p, 0p and 50p (S 10, 20, 30), and one of 7p (S 5).
 DUE, MONTHS, OFFSETS = [100, 0, 50, 7], [10, 20, 30, 5], [0, 3, 4]
@@ -71,36 +65,6 @@ def test_every_small_case_by_a_plain_loop() -> None:
                 assert receipts.full_pence_months.tolist() == [full]
                 assert receipts.next_pence_months.tolist() == [following]
                 assert receipts.partial_interest.tolist() == [before + fresh - reached]
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=1, max_size=6),
-    st.lists(st.integers(0, 200), min_size=1, max_size=6),
-)
-def test_payments_through_the_waterfall_say_the_same(
-    rows: list[tuple[int, int]], payments: list[int]
-) -> None:
-    due, principal = ints(*(i for i, _ in rows)), ints(*(p for _, p in rows))
-    paid, repaid = np.zeros_like(due), np.zeros_like(due)
-    months = np.arange(1, len(rows) + 1) * 10
-    for amount in payments:
-        opened = OpenInstalments(
-            np.arange(len(rows)), due, principal, paid, repaid, months, ints(0, len(rows))
-        )
-        allocation = waterfall(opened, [amount])
-        expected = receipts_of(opened, allocation, [0])
-        told = receipts_of_totals(
-            principal=expected.principal,
-            interest=expected.interest,
-            interest_before=[paid.sum()],
-            interest_due=due,
-            pence_months=months,
-            offsets=[0, len(rows)],
-        )
-        for name in ("full_pence_months", "next_pence_months", "partial_interest"):
-            assert getattr(told, name).tolist() == getattr(expected, name).tolist()
-        paid, repaid = paid + allocation.interest, repaid + allocation.principal
 
 
 @pytest.mark.parametrize(

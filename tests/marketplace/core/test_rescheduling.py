@@ -90,6 +90,14 @@ def test_shorter_keeps_the_instalment() -> None:
     assert plan.interest.tolist() == [600, 356, 110]
 
 
+def test_shorter_after_interest_above_the_instalment() -> None:
+    # £10 left of £1,000, the rest prepaid on the last day: the first month's interest, £10.00, is
+    # more than the instalment of £1.00. Eleven of those repay £10, as 1.01 ** -11 < .9: twelve.
+    first = Period(30, 30, 99_000 * 30)
+    plan = remaining_schedule(LOAN, balance=1_000, pence_months=0, first=first, count=36, level=100)
+    assert (plan.principal[0], plan.interest[0], plan.principal.size) == (0, 1_000, 12)
+
+
 def test_an_instalment_that_never_repays_is_refused() -> None:
     with pytest.raises(ScheduleRefused, match="never"):
         remaining_schedule(LOAN, balance=100_000, pence_months=0, first=MONTH, count=9, level=1_000)
@@ -105,6 +113,26 @@ def test_a_first_instalment_of_interest_alone() -> None:
     assert plan.interest[0] == 10_000
     assert plan.level == 5_298
     assert plan.principal.sum() == 100_000
+
+
+def test_a_first_instalment_of_what_was_prepaid() -> None:
+    # £900 of £1,000 are prepaid on the last day of a month: its interest is still £10.00, more than
+    # the level over twelve, (10,000 + .01 * 100,000) / (1 + 10.36763) = 967.7. So the other eleven
+    # repay the £100: 10,000 * .01 / (1 - 1.01 ** -11) = 964.5.
+    first = Period(30, 30, 90_000 * 30)
+    plan = remaining_schedule(LOAN, balance=10_000, pence_months=0, first=first, count=12)
+    assert (plan.principal[0], plan.interest[0], plan.level) == (0, 1_000, 965)
+    # £990 are: over twelve it would be 880.6, of which two repay the £10; over eleven 96.5.
+    first = Period(30, 30, 99_000 * 30)
+    plan = remaining_schedule(LOAN, balance=1_000, pence_months=0, first=first, count=12)
+    assert (plan.principal[0], plan.level, plan.principal[-1]) == (0, 96, 100)
+
+
+def test_few_pence_over_many_instalments() -> None:
+    # 40p over 24 are 1.67p, rounded to 2p: a penny of principal is left for each later one.
+    loan = PartRates(ints(100), ints(0))
+    plan = remaining_schedule(loan, balance=40, pence_months=0, first=MONTH, count=24)
+    assert plan.principal.tolist() == [2] * 16 + [1] * 8
 
 
 def test_fewer_pence_than_instalments() -> None:
@@ -203,7 +231,9 @@ def test_principal_falls_to_nothing_and_interest_is_the_parts(
         assert plan.principal[-1] + plan.interest[-1] <= level
     together = plan.principal + plan.interest
     assert plan.principal[-1] > 0
-    # Each but the last is the level, or interest above it, or all that is left but a penny.
-    left = balance - np.cumsum(plan.principal)
-    other = (together != plan.level) & (plan.principal > 0) & (left > 1)
+    # Each but the last is the level, or interest above it, or leaves a penny for each later one.
+    after = balance - np.cumsum(plan.principal)
+    later = np.arange(plan.principal.size)[::-1]
+    other = (together != plan.level) & (plan.principal > 0) & (after > later)
     assert not other.any()
+    assert (after >= later).all()

@@ -14,7 +14,6 @@ from marketplace.core.settlement import (
     ArrangementRefused,
     DefaultRefused,
     DueDayRefused,
-    FundPaymentRefused,
     HardshipRefused,
     HolidayRefused,
     LoanActionRefused,
@@ -26,7 +25,6 @@ from marketplace.core.settlement import (
     check_arrangement,
     check_default,
     check_due_day,
-    check_fund_payment,
     check_hardship,
     check_holiday,
     check_payment,
@@ -106,6 +104,12 @@ def test_the_last_day_to_rescind() -> None:
         check_rescission(RUNNING, accepted_on=None, on=ON)
 
 
+def test_a_loan_is_rescinded_once() -> None:
+    accepted = date(2015, 12, 1)
+    with pytest.raises(RescissionRefused, match="rescinded on 2015-12-14 already"):
+        check_rescission(RUNNING, accepted_on=accepted, on=ON, earlier=[date(2015, 12, 14)])
+
+
 ACTIONS: list[tuple[Callable[[Life], None], type[LoanActionRefused], tuple[LoanState, ...]]] = [
     (lambda life: check_payment(life, 1, received_on=ON, on=ON), PaymentRefused, PAYABLE),
     (check_settlement, SettlementRefused, SCHEDULED),
@@ -133,12 +137,7 @@ ACTIONS: list[tuple[Callable[[Life], None], type[LoanActionRefused], tuple[LoanS
     (
         lambda life: check_rescission(life, accepted_on=ON, on=ON),
         RescissionRefused,
-        (LoanState.ACTIVE,),
-    ),
-    (
-        lambda life: check_fund_payment(life, 5, 0),
-        FundPaymentRefused,
-        (LoanState.DEFAULT, LoanState.WRITTEN_OFF),
+        SCHEDULED,
     ),
 ]
 
@@ -218,6 +217,20 @@ def test_due_days() -> None:
         check_due_day(moved, 5)
 
 
+def test_a_due_day_is_not_moved_on_and_on() -> None:
+    # From 30 December to 5 January; on to the 28th makes 29 days in all, to 4 February 36.
+    moved = live(DEAL, [], [LoanEvent(1, LoanEventKind.DUE_DAY, ON, day=5)], ON)
+    check_due_day(moved, 28)
+    with pytest.raises(DueDayRefused, match="2016-01-05 has moved already"):
+        check_due_day(moved, 4)
+    # Once is always near enough: from the 15th to the 14th of the next month are 30 days.
+    for paid_out in (date(2015, 11, 15), date(2015, 12, 31), date(2016, 1, 31)):
+        life = live(replace(DEAL, paid_out_on=paid_out), [], [], paid_out)
+        for day in range(1, 29):
+            if life.rows[0].nominal_on.day != day:
+                check_due_day(life, day)
+
+
 def test_nothing_to_move_after_the_last_due_date() -> None:
     over = replace(in_state(LoanState.ACTIVE), rows=())
     with pytest.raises(DueDayRefused, match="fallen due"):
@@ -242,15 +255,9 @@ def test_settling_for_less_is_for_less() -> None:
             check_settled_short(late, amount)
 
 
-def test_the_fund_pays_at_most_what_lenders_lack() -> None:
-    lost = replace(in_state(LoanState.DEFAULT), fund_principal=40_000)
-    check_fund_payment(lost, 60_000, 0)
-    for principal, interest in ((60_001, 0), (1, 1), (0, 0), (-1, 0)):
-        with pytest.raises(FundPaymentRefused, match="60000"):
-            check_fund_payment(lost, principal, interest)
-
-
-def test_a_paid_loan_has_nothing_to_settle() -> None:
+def test_a_paid_loan_has_nothing_to_settle_or_to_default_on() -> None:
     done = replace(RUNNING, principal_owed=0, interest_owed=0)
     with pytest.raises(SettlementRefused, match="nothing"):
         settlement_quote(done, ON)
+    with pytest.raises(DefaultRefused, match="nothing"):
+        check_default(done)

@@ -9,9 +9,6 @@ from marketplace.core.arrears import (
     arrears_bucket,
     days_past_due,
     default_date,
-    is_default,
-    is_industry_arrears,
-    is_industry_default,
 )
 from marketplace.core.states import LOAN_MOVES, LoanState, MoveRefused, require_move
 
@@ -80,9 +77,6 @@ def test_days_past_due() -> None:
 )
 def test_default_is_four_calendar_months(due: date, first_day: date) -> None:
     assert default_date(due) == first_day
-    assert is_default(due, first_day)
-    assert not is_default(due, date.fromordinal(first_day.toordinal() - 1))
-    assert not is_default(None, first_day)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +102,3 @@ def test_days_of_an_arrangement_or_hardship_do_not_count(
     standstill: list[tuple[date, date]], first_day: date
 ) -> None:
     assert default_date(date(2016, 5, 3), standstill=standstill) == first_day
-
-
-def test_the_industry_counts_days() -> None:
-    assert [is_industry_arrears(days) for days in (45, 46)] == [False, True]
-    assert [is_industry_default(days) for days in (119, 120)] == [False, True]

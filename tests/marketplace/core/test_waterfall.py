@@ -6,22 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketplace.core.errors import ShapeRefused, SpreadRefused
-from marketplace.core.waterfall import OpenInstalments, receipts_of, waterfall
+from marketplace.core.waterfall import OpenInstalments, waterfall
 
 from . import reference
 from .reference import ints
 
 
-def _opened(rows: list[tuple[int, int, int, int, int, int]], offsets: list[int]) -> OpenInstalments:
-    """Rows of number, interest due, principal due, interest paid, principal paid and ``S``."""
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 6).T
+def _opened(rows: list[tuple[int, int, int, int, int]], offsets: list[int]) -> OpenInstalments:
+    """Rows of number, interest due, principal due, interest paid and principal paid."""
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     return OpenInstalments(*[*columns, ints(*offsets)])
 
 
 # Loan A: two instalments of £5 interest and £25 principal; loan B: one, £2 of its interest paid.
 # Loan C: nothing is open.
 OPEN = _opened(
-    [(4, 500, 2_500, 0, 0, 400), (5, 480, 2_520, 0, 0, 490), (1, 300, 1_000, 200, 0, 100)],
+    [(4, 500, 2_500, 0, 0), (5, 480, 2_520, 0, 0), (1, 300, 1_000, 200, 0)],
     [0, 2, 3, 3],
 )
 
@@ -32,40 +32,18 @@ def test_a_payment_by_hand() -> None:
     assert allocation.interest.tolist() == [500, 100, 100]
     assert allocation.principal.tolist() == [2_500, 0, 1_000]
     assert allocation.unallocated.tolist() == [0, 900, 5]
-    receipts = receipts_of(OPEN, allocation, [300, 0, 70])
-    assert receipts.principal.tolist() == [2_500, 1_000, 0]
-    assert receipts.interest.tolist() == [600, 100, 0]
-    assert receipts.full_pence_months.tolist() == [400, 100, 70]
-    assert receipts.next_pence_months.tolist() == [490, 100, 70]
-    assert receipts.partial_interest.tolist() == [100, 0, 0]
-
-
-def test_a_small_payment_fills_the_period_that_was_begun() -> None:
-    # B already paid £2 of £3; 50p more makes £2.50 inside the period, none of it full.
-    allocation = waterfall(OPEN, [0, 50, 0])
-    receipts = receipts_of(OPEN, allocation, [300, 0, 70])
-    assert receipts.full_pence_months.tolist() == [300, 0, 70]
-    assert receipts.next_pence_months.tolist() == [300, 100, 70]
-    assert receipts.partial_interest.tolist() == [0, 250, 0]
-
-
-def test_interest_in_a_later_period_before_an_earlier_is_full_is_refused() -> None:
-    rows = [(1, 500, 2_500, 400, 0, 100), (2, 500, 2_500, 1, 0, 190)]
-    opened = _opened(rows, [0, 2])
-    with pytest.raises(SpreadRefused, match="oldest first"):
-        receipts_of(opened, waterfall(opened, [10]), [0])
 
 
 @pytest.mark.parametrize(
     ("rows", "offsets", "amounts"),
     [
-        ([(1, 5, 5, 0, 0, 1)], [0, 1], [-1]),
-        ([(1, 5, 5, 6, 0, 1)], [0, 1], [1]),
-        ([(1, 5, 5, 0, 6, 1)], [0, 1], [1]),
+        ([(1, 5, 5, 0, 0)], [0, 1], [-1]),
+        ([(1, 5, 5, 6, 0)], [0, 1], [1]),
+        ([(1, 5, 5, 0, 6)], [0, 1], [1]),
     ],
 )
 def test_impossible_payments_are_refused(
-    rows: list[tuple[int, int, int, int, int, int]], offsets: list[int], amounts: list[int]
+    rows: list[tuple[int, int, int, int, int]], offsets: list[int], amounts: list[int]
 ) -> None:
     with pytest.raises(SpreadRefused):
         waterfall(_opened(rows, offsets), amounts)
@@ -75,7 +53,7 @@ def test_impossible_payments_are_refused(
     ("numbers", "offsets"), [([2, 1], [0, 2]), ([1, 1], [0, 2]), ([1, 2], [0, 1]), ([1, 2], [])]
 )
 def test_instalments_out_of_order_are_refused(numbers: list[int], offsets: list[int]) -> None:
-    opened = _opened([(number, 5, 5, 0, 0, 1) for number in numbers], offsets)
+    opened = _opened([(number, 5, 5, 0, 0) for number in numbers], offsets)
     with pytest.raises(ShapeRefused):
         waterfall(opened, [1])
 
@@ -89,7 +67,7 @@ def test_every_loan_is_settled_as_if_alone(
     loans: list[tuple[list[tuple[int, int]], int]],
 ) -> None:
     rows = [
-        (number, interest, principal, 0, 0, number)
+        (number, interest, principal, 0, 0)
         for opened, _ in loans
         for number, (interest, principal) in enumerate(opened)
     ]

@@ -9,7 +9,12 @@ import pytest
 
 from accounts.models import Transfer
 from marketplace.core.loan_events import Excess
-from marketplace.core.settlement import HolidayRefused, PaymentRefused, SettlementRefused
+from marketplace.core.settlement import (
+    HolidayRefused,
+    PaymentRefused,
+    RescissionRefused,
+    SettlementRefused,
+)
 from marketplace.models import Instalment, LoanEvent
 from marketplace.selectors.loan_quotes import (
     QuoteRefused,
@@ -115,6 +120,8 @@ def test_stepping_back_costs_what_was_quoted(house: House) -> None:
     assert (quote.figure.to_pay, quote.refunded, quote.net) == (100_000, 1_500, 98_500)
     gone = rescind(loan_id=made.loan_id, on=on, actor=ACTOR, key=key())
     assert (gone.paid, gone.refunded) == (quote.figure.to_pay, quote.refunded)
+    with pytest.raises(RescissionRefused, match="already"):
+        rescission_quote(made.loan_id, on)
 
 
 def test_quotes_write_nothing_and_take_a_fixed_number_of_statements(house: House) -> None:

@@ -189,6 +189,17 @@ def test_the_default_clock_stands_still_in_hardship(house: House) -> None:
     assert age_loans(on=date(2016, 10, 3)) == Aged(arrears=0, default=1)
 
 
+def test_who_pays_today_is_aged_as_of_yesterday(house: House) -> None:
+    """Beyond 3 September only the hardship's days keep it from default: its life is looked at."""
+    made = _late(house)
+    age_loans(on=DAY_AFTER)
+    _begin(made, "hardship", SECOND_DUE, until=date(2016, 6, 30))
+    age_loans(on=date(2016, 6, 30))
+    pay(made.loan_id, 100, date(2016, 9, 10))
+    assert age_loans(on=date(2016, 9, 9)) == Aged(arrears=0, default=0)
+    assert age_loans(on=date(2016, 10, 3)) == Aged(arrears=0, default=1)
+
+
 def test_an_arrangement_that_is_kept_lasts_to_its_end(house: House) -> None:
     """£10 a month for three months from 1 June, each within a week of the month's end."""
     made = _late(house)

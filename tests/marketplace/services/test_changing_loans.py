@@ -160,6 +160,21 @@ def test_stepping_back_returns_principal_interest_by_days_and_the_fee(house: Hou
     assert_sound(on)
 
 
+def test_who_is_in_hardship_may_step_back_too(house: House) -> None:
+    """Interest is frozen: the principal goes back, and the fee returns."""
+    made = running(house)
+    on = date(2016, 4, 11)
+    work_until(DAY, on)
+    grant_hardship(until=FIRST_DUE, reason="illness", **_asked(made, on))
+    deposit(movements=[CashMovement(made.borrower.pk, 1_500, key())], on=on, actor=ACTOR)
+    gone = rescind(**_asked(made, on))
+    assert (gone.paid, gone.interest_stub, gone.refunded) == (100_000, 0, 1_500)
+    work(on)
+    assert made.loan.state == LoanState.RESCINDED
+    assert received(made.loan_id) == [(48_000, 0, 0), (52_000, 0, 0)]
+    assert_sound(on)
+
+
 def test_stepping_back_is_over_after_fourteen_days(house: House) -> None:
     made = running(house)
     on = date(2016, 4, 16)
@@ -179,6 +194,24 @@ def test_a_rescission_whose_payment_bounces_takes_the_fee_again(house: House) ->
     assert kinds_of_events(ours) == []
     assert picture(ours) == picture(twin)
     assert_sound(on + _A_DAY)
+
+
+@pytest.mark.parametrize("kind", [PaymentKind.CASH, PaymentKind.COLLECTION])
+def test_the_fee_comes_back_once_however_often_one_steps_back(
+    house: House, kind: PaymentKind
+) -> None:
+    """Until the payment is spread the loan is active, and its terms were accepted just now."""
+    made = running(house)
+    # £985.00 were paid out; on the day itself £1,000.00 are to pay.
+    deposit(movements=[CashMovement(made.borrower.pk, 1_500, key())], on=DAY, actor=ACTOR)
+    rescind(kind=kind, **_asked(made, DAY))
+    cash = balance(Kind.CASH, made.borrower.pk)
+    assert made.loan.state == LoanState.ACTIVE
+    with pytest.raises(RescissionRefused, match="rescinded on 2016-04-01 already"):
+        rescind(kind=kind, **_asked(made, DAY))
+    assert balance(Kind.CASH, made.borrower.pk) == cash
+    assert kinds_of_events(made) == ["rescission"]
+    assert_sound(DAY)
 
 
 def test_another_due_day_makes_one_period_longer(house: House) -> None:

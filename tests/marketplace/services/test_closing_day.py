@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,13 +13,16 @@ from django.db import connection, transaction
 from django.db.utils import DatabaseError, ProgrammingError
 
 from accounts.selectors.reconciliations import list_breaks
+from accounts.services.days import close_date
+from accounts.services.posting import DateRefused
 from marketplace.core.closing import STEPS, DayNotCome, DayOutOfOrder, Step
 from marketplace.core.collecting import SandboxCollector, SandboxRates
+from marketplace.core.house import HOUSE
 from marketplace.core.loan_events import PaymentKind
 from marketplace.models import DayRun, DayStep, Loan, Payment, StagedSlice
 from marketplace.selectors.audit import audit
 from marketplace.selectors.closing import day_report, days_closed
-from marketplace.services.closing_day import close_day
+from marketplace.services.closing_day import close_books, close_day
 from marketplace.services.payments import PaymentBackDated, PaymentDraft, receive_payments
 from marketplace.services.single_payments import take_payment
 from marketplace.services.staging import SliceRefused, stage_distribution
@@ -33,7 +37,7 @@ from tests.marketplace.closing_town import (
     days,
     picture,
 )
-from tests.marketplace.house import House, key
+from tests.marketplace.house import House, key, paid_out
 from tests.marketplace.statements import statements
 from tests.world import ACTOR, CLEARED, DAY, FIRST_DUE
 
@@ -199,6 +203,28 @@ def test_days_that_are_refused(here: str) -> None:
     assert not DayRun.objects.filter(day__gt=BEFORE).exists()
 
 
+def test_closing_begins_where_somebody_says(house_template: House) -> None:
+    """A book that was serviced otherwise until then has no days before it to catch up."""
+    with clone_of(house_template.database) as name:
+        paid_out(House(name, house_template.facts, house_template.markets))
+        close_day(on=FIRST_DUE, since=BEFORE, actor=ACTOR)
+        assert [run.day for run in DayRun.objects.order_by("day")] == [BEFORE, FIRST_DUE]
+        close_day(on=CLEARED, actor=ACTOR)
+        with pytest.raises(DayOutOfOrder, match="closed since 2016-05-02"):
+            close_day(on=CLEARED, since=FIRST_DUE, actor=ACTOR)
+
+
+def test_books_are_closed_after_the_day(here: str) -> None:
+    """Or the day could book nothing any more, and no later one could be closed either."""
+    with pytest.raises(DayOutOfOrder, match="2016-05-02 is the last day that close of day has"):
+        close_books(day=FIRST_DUE, actor=ACTOR)
+    close(FIRST_DUE)
+    assert close_books(day=FIRST_DUE, actor=ACTOR).newly
+    close_date(day=CLEARED, actor=ACTOR)
+    with pytest.raises(DateRefused, match="closed"):
+        close(CLEARED)
+
+
 def test_it_opens_its_own_transactions(here: str) -> None:
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         close(FIRST_DUE)
@@ -291,3 +317,39 @@ def test_statements_do_not_grow_with_loans(house_template: House, town: str) -> 
         build_town(House(name, house_template.facts, house_template.markets), loans=6)
         many = sent(name)
     assert many == few
+
+
+def _taken(loan_id: int, amount: int, on: date) -> None:
+    take_payment(loan_id=loan_id, amount=amount, on=on, actor=ACTOR, key=key())
+
+
+def test_a_person_who_was_ahead_of_a_missed_collection(here: str) -> None:
+    """Their payment of Wednesday comes first, so Tuesday's direct debit counts from Wednesday."""
+    wednesday = FIRST_DUE + timedelta(days=1)
+    loan = Loan.objects.filter(state="active").order_by("pk")[0].pk
+    _taken(loan, 1_000, wednesday)
+    close(wednesday, collector=SandboxCollector(1, SURE))
+    received = list(Payment.objects.order_by("loan", "number").values_list("loan", "received_on"))
+    assert received[:2] == [(loan, wednesday)] * 2
+    assert {day for _, day in received[2:]} == {FIRST_DUE}
+    close(LAST, collector=SandboxCollector(1, SURE))
+    assert [finding.rule for finding in audit() if not finding.holds] == []
+
+
+def test_a_person_who_was_ahead_of_a_missed_bounce(here: str) -> None:
+    """What bounced on a missed day is taken back on the first one that has the loan's records."""
+    bouncing = SandboxCollector(1, SandboxRates(fails=0, bounces=1_000_000, latest_bounce=1))
+    close(FIRST_DUE, collector=bouncing)
+    ahead = FIRST_DUE + timedelta(days=2)
+    loan = Payment.objects.order_by("loan")[0].loan_id
+    _taken(loan, 1_000, ahead)
+    close(ahead, collector=bouncing)
+    bounced = dict(Payment.objects.filter(number=1).values_list("loan", "bounced_on"))
+    assert bounced.pop(loan) == ahead
+    assert set(bounced.values()) == {FIRST_DUE + timedelta(days=1)}
+    assert [finding.rule for finding in audit() if not finding.holds] == []
+
+
+def test_the_house_s_settings_are_those_of_every_step(here: str) -> None:
+    close(FIRST_DUE, collector=SandboxCollector(1, SURE), house=replace(HOUSE, clearing_days=1))
+    assert set(Payment.objects.values_list("clears_on", flat=True)) == {date(2016, 5, 4)}

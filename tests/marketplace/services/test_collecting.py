@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,16 @@ from marketplace.core.collecting import (
     SandboxCollector,
     SandboxRates,
 )
+from marketplace.core.loan_events import DefaultCause, PaymentKind
 from marketplace.models import Instalment, Loan, Payment
 from marketplace.selectors.direct_debits import bounces_due, sandbox_bounces
+from marketplace.services.ageing import age_loans
 from marketplace.services.bouncing_collections import BouncedCollections, bounce_due
+from marketplace.services.changing_loans import agree_arrangement, grant_hardship
 from marketplace.services.collecting import Collected, collect, collect_again
+from marketplace.services.defaulting import declare_default, settle_for_less
 from marketplace.services.falling_due import fall_due
+from marketplace.services.single_payments import take_payment
 from tests.accounts.services.bank_desk import Bank
 from tests.accounts.services.test_banking_races import at_once
 from tests.marketplace.house import Funded, House, key, paid_out, pay
@@ -57,18 +63,18 @@ def due(made: Funded, by: Collector, on: date = FIRST_DUE) -> Collected:
     return collects(on, by)
 
 
-def lets_collect(member: Member) -> None:
+def lets_collect(member: Member, on: date = DAY) -> None:
     details = register_bank_details(
         member_id=member.pk,
         holder="Ann Payer",
         sort_code="40-47-84",
         account_number="70872490",
         key="details",
-        on=DAY,
+        on=on,
         actor=member.reference,
     )
-    verify_bank_details(details_id=details, key=key(), on=DAY, actor=ACTOR)
-    set_up_mandate(member_id=member.pk, on=DAY, key="m", actor=member.reference)
+    verify_bank_details(details_id=details, key=key(), on=on, actor=ACTOR)
+    set_up_mandate(member_id=member.pk, on=on, key="m", actor=member.reference)
 
 
 def collecting() -> int:
@@ -134,6 +140,37 @@ class TestSandbox:
             loan_ids=[made.loan_id], on=later, collector=PAYS, actor=ACTOR, key="more"
         )
         assert nothing == Collected()
+
+    def test_who_is_in_hardship_is_not_asked_again(self, house: House) -> None:
+        made = paid_out(house)
+        due(made, FAILS)
+        Loan.objects.filter(pk=made.loan_id).update(state="hardship")
+        later = FIRST_DUE + timedelta(days=7)
+        again = collect_again(
+            loan_ids=[made.loan_id], on=later, collector=PAYS, actor=ACTOR, key="again"
+        )
+        assert again == Collected()
+
+    def test_a_payment_from_cash_under_its_reference_stays(self, house: House) -> None:
+        """Whoever pays chooses the reference, and may choose the direct debit's."""
+        made = paid_out(house)
+        due(made, BOUNCES)
+        name = Collection.objects.get().end_to_end_id
+        take_payment(
+            loan_id=made.loan_id,
+            amount=500,
+            on=FIRST_DUE,
+            actor=ACTOR,
+            key=key(),
+            kind=PaymentKind.CASH,
+            reference=name,
+        )
+        taken = bounce_due(
+            on=FIRST_DUE + timedelta(days=1), collector=BOUNCES, actor=ACTOR, key="b"
+        )
+        assert taken == BouncedCollections(1, LEVEL)
+        bounced = Payment.objects.filter(loan=made.loan_id, bounced_on__isnull=False)
+        assert [payment.amount for payment in bounced] == [LEVEL]
 
     def test_what_bounces_is_taken_back_once(self, house: House) -> None:
         made = paid_out(house)
@@ -239,6 +276,46 @@ class TestBank:
         assert due(made, BANK) == Collected()
         assert not CollectionFileStored.objects.exists()
 
+    def test_a_mandate_given_after_the_day_of_collection_allows_nothing(self, house: House) -> None:
+        """A missed day is caught up, and the borrower has let us collect only since."""
+        made = paid_out(house)
+        lets_collect(made.borrower, on=FIRST_DUE + timedelta(days=1))
+        assert collects(AHEAD, BANK) == Collected()
+
+    def test_of_a_missed_day_a_bank_is_asked_for_what_it_can_still_do(self, house: House) -> None:
+        """27 April is closed on Friday 6 May: collected on the 11th, three business days later."""
+        made = paid_out(house)
+        lets_collect(made.borrower)
+        today, possible = date(2016, 5, 6), date(2016, 5, 11)
+        asked = collect(on=AHEAD, collector=BANK, actor=ACTOR, key=key(), today=today)
+        assert asked == Collected(asked=1, sent=1)
+        file = CollectionFileStored.objects.get()
+        assert b"<ReqdColltnDt>2016-05-11</ReqdColltnDt>" in bytes(file.content)
+        assert file.made_on == today
+        fall_due(on=FIRST_DUE, actor=ACTOR)
+        for day in (FIRST_DUE, possible - timedelta(days=1)):
+            assert collects(day, BANK) == Collected()
+        assert collects(possible, BANK) == Collected(taken=1, pence=LEVEL)
+        assert Collection.objects.get().due_on == FIRST_DUE
+
+    def test_what_is_under_way_is_not_asked_for_again(self, house: House) -> None:
+        made = paid_out(house)
+        lets_collect(made.borrower)
+        due(made, BANK)
+        days = [FIRST_DUE + timedelta(days=later) for later in range(3)]
+        answers = [
+            collect_again(
+                loan_ids=[made.loan_id], on=day, collector=BANK, actor=ACTOR, key=key()
+            ).asked
+            for day in days
+        ]
+        assert answers == [1, 0, 0]
+        assert collects(days[1], BANK).sent == 1
+        again = collect_again(
+            loan_ids=[made.loan_id], on=days[1], collector=BANK, actor=ACTOR, key=key()
+        )
+        assert again == Collected()
+
     def test_what_the_bank_takes_back_bounces(self, house: House) -> None:
         made = paid_out(house)
         lets_collect(made.borrower)
@@ -278,6 +355,31 @@ class TestBank:
         )
         assert collects(date(2016, 5, 4), BANK).sent == 1
         assert collects(date(2016, 5, 6), BANK) == Collected(taken=1, pence=LEVEL)
+
+    @pytest.mark.parametrize("what", ["arrangement", "hardship", "default", "settled for less"])
+    def test_who_is_not_collected_from_any_more_is_in_no_later_file(
+        self, house: House, what: str
+    ) -> None:
+        made = paid_out(house)
+        lets_collect(made.borrower)
+        late = FIRST_DUE + timedelta(days=1)
+        fall_due(on=FIRST_DUE, actor=ACTOR)
+        age_loans(on=late)
+        asked: dict[str, Any] = {"on": late, "actor": ACTOR, "key": key()}
+        loans = [made.loan_id]
+        assert collect_again(loan_ids=loans, collector=BANK, **asked) == Collected(asked=1)
+        about: dict[str, Any] = {"loan_id": made.loan_id, "reason": "told by phone", **asked}
+        match what:
+            case "arrangement":
+                agree_arrangement(**about, amount=1_000, months=3)
+            case "hardship":
+                grant_hardship(**about, until=date(2016, 7, 1))
+            case "default":
+                declare_default(**about, cause=DefaultCause.DEATH)
+            case _:
+                settle_for_less(**about, amount=0)
+        assert Collection.objects.get().state == "cancelled"
+        assert collects(late, BANK).sent == 0
 
     def test_a_loan_that_can_take_no_more(self, house: House) -> None:
         """It was settled between the file and its day: the collection is the borrower's."""

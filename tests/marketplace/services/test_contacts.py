@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
 from accounts.models import Member, Role
+from accounts.services.posting import IdempotencyConflict
 from marketplace.core.loan_events import PaymentKind
 from marketplace.core.promises import (
     Channel,
@@ -22,7 +24,7 @@ from marketplace.selectors.contacts import contacts_of, promises_of
 from marketplace.services.contacts import judge_promises, log_contact, record_promise
 from marketplace.services.paying_out import LoanUnknown
 from tests.factories import MemberFactory
-from tests.marketplace.house import Funded, House, funded
+from tests.marketplace.house import Funded, House, funded, key
 from tests.marketplace.statements import statements
 from tests.world import ACTOR, DAY
 
@@ -44,11 +46,18 @@ def staff(house: House) -> Member:
 
 def promised(made: Funded, amount: int, days: int) -> int:
     return record_promise(
-        loan_id=made.loan_id, amount=amount, due_on=DAY + timedelta(days), on=DAY, actor=ACTOR
+        loan_id=made.loan_id,
+        amount=amount,
+        due_on=DAY + timedelta(days),
+        on=DAY,
+        actor=ACTOR,
+        key=key(),
     )
 
 
-def came(made: Funded, number: int, amount: int, on: date) -> Payment:
+def came(
+    made: Funded, number: int, amount: int, on: date, *, recorded_on: date | None = None
+) -> Payment:
     return Payment.objects.create(
         loan_id=made.loan_id,
         number=number,
@@ -56,7 +65,7 @@ def came(made: Funded, number: int, amount: int, on: date) -> Payment:
         amount=amount,
         actor=ACTOR,
         received_on=on,
-        recorded_on=on,
+        recorded_on=recorded_on or on,
         clears_on=on + timedelta(days=3),
     )
 
@@ -73,6 +82,7 @@ def test_a_contact_is_on_record_for_staff(loan: Funded, staff: Member) -> None:
         direction=Direction.OUT,
         note="  Lost her job; pays half on Friday.  ",
         staff=staff.reference,
+        key=key(),
     )
     [seen] = contacts_of(loan.loan_id)
     assert (seen.on, seen.channel, seen.direction) == (DAY, Channel.PHONE, Direction.OUT)
@@ -95,6 +105,7 @@ def test_contacts_that_are_refused(loan: Funded, staff: Member) -> None:
             direction=Direction.IN,
             note=note,
             staff=by,
+            key=key(),
         )
 
     for note in ("", "  ", "x" * 4_001, "a\0b"):
@@ -118,7 +129,34 @@ def test_promises_that_are_refused(loan: Funded) -> None:
     with pytest.raises(PromiseRefused, match="is repaid; promises are taken for loans that are"):
         promised(loan, 1_000, 5)
     with pytest.raises(LoanUnknown):
-        record_promise(loan_id=999_999_999, amount=1, due_on=DAY, on=DAY, actor=ACTOR)
+        record_promise(loan_id=999_999_999, amount=1, due_on=DAY, on=DAY, actor=ACTOR, key=key())
+
+
+def test_what_is_told_twice_is_on_record_once(loan: Funded, staff: Member) -> None:
+    contact: dict[str, Any] = {
+        "loan_id": loan.loan_id,
+        "on": DAY,
+        "channel": Channel.PHONE,
+        "direction": Direction.IN,
+        "note": "pays on Friday",
+        "staff": staff.reference,
+        "key": "call",
+    }
+    promise: dict[str, Any] = {
+        "loan_id": loan.loan_id,
+        "amount": 3_078,
+        "due_on": DAY + timedelta(days=5),
+        "on": DAY,
+        "actor": staff.reference,
+        "key": "call",
+    }
+    assert log_contact(**contact) == log_contact(**contact)
+    assert record_promise(**promise) == record_promise(**promise)
+    assert (Contact.objects.count(), Promise.objects.count()) == (1, 1)
+    with pytest.raises(IdempotencyConflict):
+        log_contact(**(contact | {"note": "pays on Monday"}))
+    with pytest.raises(IdempotencyConflict):
+        record_promise(**(promise | {"amount": 1_000}))
 
 
 def test_promises_are_kept_or_broken_by_their_day(loan: Funded) -> None:
@@ -151,6 +189,19 @@ def test_a_payment_that_bounces_keeps_no_promise(loan: Funded) -> None:
     assert states() == ["open"]
     judge_promises(on=DAY + timedelta(days=6))
     assert states() == ["broken"]
+
+
+def test_a_payment_that_comes_to_light_keeps_a_promise(loan: Funded) -> None:
+    promised(loan, 5_000, 5)
+    judge_promises(on=DAY + timedelta(days=6))
+    assert states() == ["broken"]
+    found = DAY + timedelta(days=9)
+    came(loan, 1, 5_000, DAY + timedelta(days=6), recorded_on=found)
+    judge_promises(on=found)
+    assert states() == ["broken"]
+    came(loan, 2, 5_000, DAY + timedelta(days=5), recorded_on=found)
+    judge_promises(on=found)
+    assert states() == ["kept"]
 
 
 def test_the_number_of_statements_does_not_grow(loan: Funded) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
 
 from accounts.core.chart import Kind
@@ -14,6 +15,7 @@ from marketplace.core.clearing import Outcome
 from marketplace.core.states import ApplicationState, LoanState
 from marketplace.models import Application, Cycle, Listing, Loan, Offer, Part
 from marketplace.selectors.audit import audit
+from marketplace.selectors.order_book import load_held
 from marketplace.services.ageing import age_loans
 from marketplace.services.falling_due import fall_due
 from marketplace.services.matching import run_cycle
@@ -28,6 +30,7 @@ from tests.marketplace.house import (
     accept,
     borrowers,
     cycle,
+    funded,
     key,
     listing,
     offer,
@@ -189,6 +192,22 @@ def test_a_listing_above_its_highest_rate_waits_and_takes_nothing(house: House) 
     willing = listing(house, borrowers(1)[0], 100_000, highest=80_000)
     assert cycle().loans == 1
     assert len(parts_of(willing)) == 2
+
+
+def test_what_lenders_hold_in_borrowers_is_what_was_not_repaid(house: House) -> None:
+    """£480 and £520 of the design's loan less 1,206p and 1,306p; a loan not paid out is whole."""
+    made = paid_out(house)
+    waiting = funded(house, [(70_000, 40_000), (70_000, 60_000)])
+    fall_due(on=FIRST_DUE, actor=ACTOR)
+    pay(made.loan_id, 3_078, FIRST_DUE)
+    distribute_cleared(on=CLEARED, actor=ACTOR)
+    people = [made.borrower.pk, waiting.borrower.pk]
+    held = load_held(np.array([*people, 0], dtype=np.int64))
+    lenders = [who.pk for who in (*made.lenders, *waiting.lenders)]
+    assert held.borrower_id.tolist() == [people[0]] * 2 + [people[1]] * 2
+    assert held.lender_id.tolist() == lenders
+    assert held.pence.tolist() == [48_000 - 1_206, 52_000 - 1_306, 40_000, 60_000]
+    assert not len(load_held(np.array([0], dtype=np.int64)).pence)
 
 
 def test_a_borrower_who_falls_behind_meanwhile_is_not_lent_to(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -14,10 +15,12 @@ from accounts.selectors.ledger import member_balances
 from marketplace.core.loan_events import (
     DefaultCause,
     DistributionKind,
+    Excess,
     LoanEventKind,
     PaymentKind,
 )
 from marketplace.core.states import LoanState
+from marketplace.core.wording import pounds
 from marketplace.models import (
     Distribution,
     FundAward,
@@ -37,8 +40,13 @@ from marketplace.services.agreements import (
     lapse_unaccepted,
     pay_out_accepted,
 )
+from marketplace.services.changing_loans import take_holiday, void_event
+from marketplace.services.defaulting import declare_default
 from marketplace.services.moves import LoanMoved, move_loans
 from marketplace.services.notices import deliver_notices, write_notices
+from marketplace.services.provision_fund import decide_claims
+from marketplace.services.settling_loans import prepay
+from tests.marketplace.fund_house import DIED, covered, dies, feed
 from tests.marketplace.house import (
     Funded,
     House,
@@ -49,6 +57,7 @@ from tests.marketplace.house import (
     listing,
     offer,
 )
+from tests.marketplace.lives import bounce
 from tests.marketplace.statements import statements
 from tests.world import ACTOR, DAY, FIRST_DUE, enrol_lenders
 
@@ -242,6 +251,118 @@ def test_changes_of_the_direct_debit_are_told_and_so_is_taking_them_back(house: 
     change.save(update_fields=["voided_on", "voided_by"])
     assert write_notices(on=on + timedelta(days=1)).notices == 1
     assert write_notices(on=on + timedelta(days=2)).notices == 0
+
+
+def test_a_prepayment_that_bounces_changes_the_direct_debit_back(house: House) -> None:
+    made = started(house)
+    asked: dict[str, Any] = {
+        "loan_id": made.loan_id,
+        "actor": ACTOR,
+        "kind": PaymentKind.COLLECTION,
+    }
+    on, bounced = DAY + timedelta(days=3), DAY + timedelta(days=5)
+    paid = prepay(**asked, amount=10_000, excess=Excess.SMALLER, on=on, key=key())
+    write_notices(on=on)
+    bounce(made, paid.number, bounced)
+    write_notices(on=bounced)
+    assert names(made.borrower) == ["paid_out", "debit_changed", "bounced", "debit_changed"]
+    bodies = Notice.objects.filter(template="debit_changed").order_by("pk").values_list("body")
+    before, after = (body for [body] in bodies)
+    assert "The next collection is £27.70 on 3 May 2016" in before
+    assert "The next collection is £30.78 on 3 May 2016" in after
+    assert write_notices(on=bounced).notices == 0
+
+
+def test_a_bounced_prepayment_that_nobody_was_told_of_changes_nothing(house: House) -> None:
+    made = started(house)
+    asked: dict[str, Any] = {
+        "loan_id": made.loan_id,
+        "actor": ACTOR,
+        "kind": PaymentKind.COLLECTION,
+    }
+    paid = prepay(**asked, amount=10_000, excess=Excess.SMALLER, on=DAY, key=key())
+    bounce(made, paid.number, DAY)
+    write_notices(on=DAY)
+    assert names(made.borrower) == ["paid_out", "bounced"]
+
+
+def test_nothing_is_collected_from_the_dead(house: House) -> None:
+    made = started(house)
+    asked: dict[str, Any] = {"loan_id": made.loan_id, "on": DAY, "actor": ACTOR}
+    take_holiday(**asked, months=1, key=key())
+    declare_default(**asked, cause=DefaultCause.DEATH, key=key(), reason="a certificate")
+    write_notices(on=DAY)
+    assert names(made.borrower) == ["paid_out", "default"]
+
+
+def test_a_default_taken_back_before_anybody_was_told_is_not_told(house: House) -> None:
+    made = started(house)
+    asked: dict[str, Any] = {"loan_id": made.loan_id, "on": DAY, "actor": ACTOR}
+    declare_default(**asked, cause=DefaultCause.DEATH, key=key(), reason="a certificate")
+    [number] = LoanEvent.objects.filter(loan=made.loan_id).values_list("number", flat=True)
+    void_event(**asked, number=number, key=key(), reason="of a namesake")
+    assert write_notices(on=DAY).notices == 0
+
+
+def test_a_payment_of_the_fund_taken_back_at_once_is_not_told(house: House) -> None:
+    feed(house, 150_000)
+    made = covered(house)
+    claim = dies(made)
+    write_notices(on=DIED)
+    before = Notice.objects.count()
+    decide_claims(claim_ids=[claim], on=DIED, actor=ACTOR, key=key(), reason="for the test")
+    number = LoanEvent.objects.get(loan=made.loan_id, kind="fund_payment").number
+    asked: dict[str, Any] = {"loan_id": made.loan_id, "on": DIED, "actor": ACTOR}
+    void_event(**asked, number=number, key=key(), reason="the wrong claim")
+    write_notices(on=DIED)
+    assert Notice.objects.count() == before
+
+
+def test_what_was_told_and_taken_back_is_told_to_the_same_people(house: House) -> None:
+    feed(house, 150_000)
+    made = covered(house)
+    claim = dies(made)
+    decide_claims(claim_ids=[claim], on=DIED, actor=ACTOR, key=key(), reason="for the test")
+    write_notices(on=DIED)
+    on = DIED + timedelta(days=2)
+    asked: dict[str, Any] = {"loan_id": made.loan_id, "on": on, "actor": ACTOR}
+    for kind in ("fund_payment", "default"):
+        event = LoanEvent.objects.get(loan=made.loan_id, kind=kind)
+        void_event(**asked, number=event.number, key=key(), reason="of a namesake")
+    write_notices(on=on)
+    written = Notice.objects.filter(written_on=on)
+    back = written.filter(template="fund_taken_back").values_list("member_id", flat=True)
+    assert sorted(back) == sorted(lender.pk for lender in made.lenders)
+    lifted = written.filter(template="default_lifted")
+    people = [made.borrower.pk, *(lender.pk for lender in made.lenders)]
+    assert sorted(lifted.values_list("member_id", flat=True)) == sorted(people)
+    assert all("On 4 May 2016 we told you" in notice.body for notice in lifted)
+    assert write_notices(on=on + timedelta(days=1)).notices == 0
+
+
+def test_each_decision_of_the_fund_is_told_with_what_it_brought(house: House) -> None:
+    """A quarter of £1,005.66, and then half of the rest: the fees on interest are taken off."""
+    feed(house, 150_000)
+    made = covered(house)
+    claim = dies(made)
+    write_notices(on=DIED)
+    cash = [member_balances(lender.pk).cash for lender in made.lenders]
+    for days, proportion in ((1, 250_000), (2, 500_000)):
+        on = DIED + timedelta(days=days)
+        decide_claims(
+            claim_ids=[claim],
+            proportion_ppm=proportion,
+            on=on,
+            actor=ACTOR,
+            key=key(),
+            reason="for the test",
+        )
+        write_notices(on=on)
+        for place, lender in enumerate(made.lenders):
+            now = member_balances(lender.pk).cash
+            subject = f"The provision fund paid {pounds(now - cash[place])} to you"
+            assert told(lender)[-1] == ("fund_paid", subject)
+            cash[place] = now
 
 
 def test_a_bounced_payment_is_told(house: House) -> None:

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 
-from accounts.selectors.ledger import check_book, member_balances
+from accounts.core.chart import Kind
+from accounts.selectors.ledger import check_book, member_balances, totals_by_kind
 from accounts.services.posting import IdempotencyConflict
 from marketplace.core.provision_fund import PPM, ClaimState, FundRefused, FundTooSmall
 from marketplace.core.states import LoanState
@@ -26,8 +27,9 @@ from marketplace.services.payments import distribute_cleared
 from marketplace.services.provision_fund import Decided, decide_claims, propose_claims
 from tests.marketplace.fund_house import DIED, covered, dies, feed
 from tests.marketplace.house import House, acting_as_owner, key, paid_out
+from tests.marketplace.lives import assert_sound, bounce, take, work
 from tests.marketplace.statements import statements
-from tests.world import ACTOR, DAY
+from tests.world import ACTOR, DAY, FIRST_DUE
 
 DECIDED = date(2016, 5, 5)
 CLEARED = date(2016, 5, 10)
@@ -140,6 +142,32 @@ def test_half_is_paid_recoveries_are_shared_and_the_rest_is_topped_up(house: Hou
     assert FundClaim.objects.get(pk=claim).state == ClaimState.PAID
     assert fund_balance() == 150_000 - 50_283 + 10_000 - 40_283
     assert check_book().holds
+
+
+def test_what_an_empty_fund_has_to_pay_once_more_is_tenners_loss(house: House) -> None:
+    """A payment of the due date came to light after the fund had paid all, and bounced in the end.
+
+    It brought 566p of interest and 2,512p of principal, which the fund got back and paid to others.
+    """
+    feed(house, 150_000)
+    made, other = covered(house), covered(house)
+    work(FIRST_DUE)
+    claim, second = dies(made), dies(other)
+    _decide([claim])
+    own = totals_by_kind().get(Kind.OWN_FUNDS, 0)
+    found, bounced = date(2016, 5, 9), date(2016, 5, 10)
+    paid = take(made, 3_078, found, received_on=FIRST_DUE).number
+    assert fund_balance() == 150_000 - CLAIMED + 3_078
+    work(found)
+    _decide([second], on=found)
+    left = fund_balance()
+    assert left < 100
+    bounce(made, paid, bounced)
+    assert fund_balance() == 0
+    assert totals_by_kind()[Kind.OWN_FUNDS] == own - (3_078 - left)
+    assert (made.loan.fund_principal, made.loan.fund_interest) == (100_000, 566)
+    work(bounced)
+    assert_sound(bounced)
 
 
 def test_an_empty_or_small_fund_pays_one_proportion_of_every_claim(house: House) -> None:

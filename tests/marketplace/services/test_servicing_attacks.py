@@ -94,9 +94,7 @@ def test_money_is_a_whole_number_of_pence(house: House, amount: object) -> None:
         "arrangement": lambda a: agree_arrangement(**a, amount=odd, months=3),
         "months": lambda a: agree_arrangement(**a, amount=500, months=odd),
         "short": lambda a: settle_for_less(**a, amount=odd, reason="agreed"),
-        "promise": lambda a: record_promise(
-            loan_id=a["loan_id"], amount=odd, due_on=on, on=on, actor=ACTOR
-        ),
+        "promise": lambda a: record_promise(**a, amount=odd, due_on=on),
     }
     before = _everything()
     for attempt in tries.values():

@@ -194,8 +194,11 @@ def test_what_is_refused_says_what_would_be_taken(house: House) -> None:
         take(made, 100, FIRST_DUE, received_on=DAY - _A_DAY)
     with pytest.raises(PaymentRefused, match="settle it early instead"):
         take(made, 3_078 + 97_488, FIRST_DUE, excess=Excess.SMALLER)
-    with pytest.raises(LoanNotPaidOut):
+    with pytest.raises(LoanNotPaidOut, match="is funded; that can be done with") as refused:
         take(funded(house), 100, FIRST_DUE)
+    assert refused.value.state is LoanState.FUNDED
+    with pytest.raises(PaymentRefused, match="Only a recovery has a cost"):
+        take_payment(loan_id=made.loan_id, amount=100, cost=1, on=FIRST_DUE, actor=ACTOR, key=key())
     with pytest.raises(RecordRefused, match="reference has up to 60"):
         take_payment(
             loan_id=made.loan_id,
