@@ -111,10 +111,6 @@ def _prepare(world: World) -> None:
     make_twin("twin_transfer", "accounts_transfer")
     make_twin("twin_part", "marketplace_part")
     with connections["owner"].cursor() as cursor:
-        # The twin's pages are as full as the table's: LIKE doesn't copy that.
-        cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'marketplace_part'::regclass")
-        (options,) = cursor.fetchone()
-        cursor.execute(f"ALTER TABLE twin_part SET ({', '.join(options)})")
         cursor.execute("VACUUM ANALYZE")
 
 
