@@ -22,6 +22,7 @@ from marketplace.core.settlement import (
 )
 from marketplace.core.settlement import rescission_quote as rescission_of
 from marketplace.core.settlement import settlement_quote as settlement_of
+from marketplace.models import Loan
 from marketplace.selectors.stored_lives import (
     StoredLife,
     day_stage,
@@ -112,7 +113,7 @@ def settlement_quote(loan_id: int, on: date, *, house: House = HOUSE) -> Settlem
 
     Raises:
         SettlementRefused: names the state, and what is allowed.
-        QuoteRefused: no such loan, or a day that is gone.
+        QuoteRefused: an unknown loan, one that is not paid out, or a day that is gone.
     """
     _, life = _now(loan_id, on, house)
     return settlement_of(life, on)
@@ -123,7 +124,7 @@ def rescission_quote(loan_id: int, on: date, *, house: House = HOUSE) -> Resciss
 
     Raises:
         RescissionRefused: names the state, or the last day on which it was allowed.
-        QuoteRefused: no such loan, or a day that is gone.
+        QuoteRefused: an unknown loan, one that is not paid out, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
     figure = rescission_of(
@@ -143,7 +144,7 @@ def prepayment_quote(
 
     Raises:
         PaymentRefused: nothing would be prepaid, or all of the loan, or the state takes none.
-        QuoteRefused: no such loan, or a day that is gone.
+        QuoteRefused: an unknown loan, one that is not paid out, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
     check_payment(life, amount, received_on=on, on=on, excess=Excess.SHORTER)
@@ -180,7 +181,7 @@ def holiday_quote(loan_id: int, months: int, on: date, *, house: House = HOUSE) 
 
     Raises:
         HolidayRefused: names the state, and what is allowed.
-        QuoteRefused: no such loan, or a day that is gone.
+        QuoteRefused: an unknown loan, one that is not paid out, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
     check_holiday(life, months, on=on, earlier=days_of(stored, LoanEventKind.HOLIDAY), house=house)
@@ -192,7 +193,7 @@ def due_day_quote(loan_id: int, day: int, on: date, *, house: House = HOUSE) -> 
 
     Raises:
         DueDayRefused: names the state, and what is allowed.
-        QuoteRefused: no such loan, or a day that is gone.
+        QuoteRefused: an unknown loan, one that is not paid out, or a day that is gone.
     """
     stored, life = _now(loan_id, on, house)
     check_due_day(life, day)
@@ -202,7 +203,11 @@ def due_day_quote(loan_id: int, day: int, on: date, *, house: House = HOUSE) -> 
 def _now(loan_id: int, on: date, house: House) -> tuple[StoredLife, Life]:
     lives = load_lives([loan_id])
     if not lives:
-        raise QuoteRefused("There is no loan of this id that is paid out.", field="loan")
+        state = Loan.objects.filter(pk=loan_id).values_list("state", flat=True).first()
+        raise QuoteRefused(
+            f"This loan is {state or 'unknown'}; quotes are for loans that are paid out.",
+            field="loan",
+        )
     [stored] = lives
     begun = last_recorded(stored)
     if on < begun:

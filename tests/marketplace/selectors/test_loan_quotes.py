@@ -142,7 +142,7 @@ def test_quotes_are_refused_as_the_change_would_be(house: House) -> None:
     made = _one_paid(house)
     with pytest.raises(QuoteRefused, match="from 2016-05-06 on"):
         settlement_quote(made.loan_id, DAY)
-    with pytest.raises(QuoteRefused, match="no loan of this id"):
+    with pytest.raises(QuoteRefused, match="is funded; quotes are for loans that are paid out"):
         settlement_quote(funded(house).loan_id, MID_MAY)
     with pytest.raises(HolidayRefused):
         holiday_quote(made.loan_id, 9, MID_MAY)
