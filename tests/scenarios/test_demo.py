@@ -87,8 +87,8 @@ def test_the_steps_are_the_commands() -> None:
         run.match,
         run.pay_borrowers,
         run.service,
-        run.close_days,
         run.seal_book,
+        run.close_days,
     ]
 
 

@@ -47,8 +47,8 @@ STEPS: tuple[tuple[str, Callable[[run.Demo, run.Progress], None]], ...] = (
     ("Match listings with offers", run.match),
     ("Pay out", run.pay_borrowers),
     ("Collect and spread 23 months", run.service),
-    ("Close each day of the last week", run.close_days),
     ("Seal the journal", run.seal_book),
+    ("Close each day of the last week", run.close_days),
 )
 
 
