@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from marketplace.core.collecting import NO_MONEY, CollectorAnswer, Presented
+from marketplace.core.collecting import NO_MONEY, AnswersAtOnce, CollectorAnswer, Presented
 from marketplace.core.house import HOUSE
 from marketplace.core.offers import Peg
 from marketplace.core.rates import PPM
@@ -163,7 +163,7 @@ class Conduct:
 
 
 @dataclass(frozen=True)
-class ConductCollector:
+class ConductCollector(AnswersAtOnce):
     """A bank whose borrowers pay as their conduct says: an instalment whole, or not at all.
 
     Attributes:
@@ -173,16 +173,6 @@ class ConductCollector:
 
     numbers: Mapping[date, int]
     conduct: Mapping[int, Conduct]
-
-    @property
-    def business_days_ahead(self) -> int:
-        """It collects on the day itself."""
-        return 0
-
-    @property
-    def by_file(self) -> bool:
-        """It needs neither a file nor a mandate."""
-        return False
 
     def answer(self, presented: Presented) -> CollectorAnswer:
         """What becomes of a direct debit: paid, unless the borrower has stopped paying."""

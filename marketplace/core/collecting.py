@@ -99,17 +99,10 @@ class SandboxRates:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxCollector:
-    """A bank that isn't there: it answers at once.
+class AnswersAtOnce:
+    """What collectors share that ask no bank."""
 
-    Attributes:
-        seed: of the draws.
-        rates: how often they go wrong.
-    """
-
-    seed: int = 0
-    rates: SandboxRates = field(default_factory=SandboxRates)
+    __slots__ = ()
 
     @property
     def business_days_ahead(self) -> int:
@@ -120,6 +113,19 @@ class SandboxCollector:
     def by_file(self) -> bool:
         """It needs neither a file nor a mandate."""
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCollector(AnswersAtOnce):
+    """A bank that isn't there: it answers at once.
+
+    Attributes:
+        seed: of the draws.
+        rates: how often they go wrong.
+    """
+
+    seed: int = 0
+    rates: SandboxRates = field(default_factory=SandboxRates)
 
     def answer(self, presented: Presented) -> CollectorAnswer:
         """Drawn by seed, loan, due date and attempt, and by nothing else."""

@@ -29,6 +29,7 @@ from marketplace.core.settlement import (
 )
 from marketplace.core.states import LoanState
 from marketplace.models import Instalment, Loan, LoanEvent
+from marketplace.selectors.direct_debits import subject_of
 from marketplace.selectors.stored_lives import days_of
 from marketplace.services.loan_records import EventDraft, LoanNow, add_event, check_text, hold_loan
 from marketplace.services.locks import lock_loans
@@ -302,7 +303,7 @@ class _Change:
             loan_id=self.loan_id, draft=draft, on=self.on, actor=self.actor, reason=self.reason
         )
         # It was asked for by what the loan was before.
-        cancel_asked(subjects=[f"loan:{self.loan_id}"])
+        cancel_asked(subjects=[subject_of(self.loan_id)])
         [rebuilt] = rebuild_loans(
             causes=[Cause(self.loan_id, added=frozenset({number}))],
             on=self.on,

@@ -28,6 +28,7 @@ from marketplace.core.settlement import (
 )
 from marketplace.core.states import LoanState
 from marketplace.models import Payment
+from marketplace.selectors.direct_debits import subject_of
 from marketplace.services.loan_records import (
     EventDraft,
     LoanNow,
@@ -110,7 +111,7 @@ class _Request:
 
         Nothing is collected by direct debit any more.
         """
-        cancel_asked(subjects=[f"loan:{self.loan_id}"])
+        cancel_asked(subjects=[subject_of(self.loan_id)])
         [rebuilt] = rebuild_loans(
             causes=[Cause(self.loan_id, added=frozenset(added))],
             on=self.on,

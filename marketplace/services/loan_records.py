@@ -17,6 +17,7 @@ from marketplace.core.loan_events import DefaultCause, Excess, LoanEventKind, Pa
 from marketplace.core.schedule import add_business_days
 from marketplace.core.states import LoanState
 from marketplace.models import Loan, LoanEvent, Payment
+from marketplace.selectors.direct_debits import subject_of
 from marketplace.selectors.stored_lives import (
     StoredLife,
     day_stage,
@@ -163,7 +164,7 @@ def add_payment(
         clears_on = add_business_days(
             clears_on, house.clearing_days, bank_holidays_around(clears_on)
         )
-        receipt = ReceiptDraft(loan.borrower_id, record.amount, f"loan:{loan.pk}", reference)
+        receipt = ReceiptDraft(loan.borrower_id, record.amount, subject_of(loan.pk), reference)
         [reference] = record_receipts(receipts=[receipt], on=on, actor=actor)
     number = _next_number(loan.pk)
     Payment.objects.create(

@@ -22,6 +22,7 @@ from marketplace.core.settlement import (
     settlement_quote,
 )
 from marketplace.core.states import LoanState
+from marketplace.selectors.direct_debits import subject_of
 from marketplace.selectors.stored_lives import days_of
 from marketplace.services.loan_records import (
     EventDraft,
@@ -238,7 +239,7 @@ class _Closing:
                 loan=now.loan, record=record, on=self.on, actor=self.actor, house=self.house
             )
             added.add(paid)
-        cancel_asked(subjects=[f"loan:{self.loan_id}"])
+        cancel_asked(subjects=[subject_of(self.loan_id)])
         [rebuilt] = rebuild_loans(
             causes=[Cause(self.loan_id, added=frozenset(added))],
             on=self.on,
